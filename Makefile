@@ -1,0 +1,49 @@
+# Everything that one does with this project. `make run` needs Python 3.11 or newer, and nothing else.
+
+PYTHONS := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+TEMPLATES := $(shell find templates calls -name '*.html' 2>/dev/null)
+
+.PHONY: run test lint format bench lock clean
+
+run: .venv/runtime.txt  ## Start the portal
+	@exec $(BIN)/python manage.py run
+
+test: .venv/dev.txt  ## Run all tests (ARGS="-k name" for some)
+	@OBD_CHROMIUM="$$(.ci/chromium)" && export OBD_CHROMIUM && exec $(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/dev.txt  ## Check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy .
+	$(if $(TEMPLATES),$(BIN)/djade --check --target-version 5.2 $(TEMPLATES))
+	$(BIN)/python manage.py check --fail-level WARNING
+	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+
+format: .venv/dev.txt  ## Put Python and templates into the project's style
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+	$(if $(TEMPLATES),$(BIN)/djade --target-version 5.2 $(TEMPLATES))
+
+lock: .venv/dev.txt  ## Choose versions anew (ARGS="--upgrade" for the newest)
+	$(BIN)/$(COMPILE) $(ARGS) -o requirements.txt pyproject.toml
+	$(BIN)/$(COMPILE) $(ARGS) -o tests/requirements.txt -c requirements.txt --group dev
+
+clean:  ## Remove what these commands made; the portal's data (var/) stays
+	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# A stamp is a copy of the lock that it was installed from.
+.venv/runtime.txt: requirements.txt | $(BIN)/python
+	@cmp -s $< $@ || { echo "Installing what the portal needs ..."; $(PIP) -r $<; cp $< $@; }
+	@touch $@
+
+.venv/dev.txt: tests/requirements.txt .venv/runtime.txt
+	@cmp -s $< $@ || { echo "Installing what the tests need ..."; $(PIP) -r requirements.txt -r $<; cp $< $@; }
+	@touch $@
+
+$(BIN)/python:
+	@.ci/venv $(PYTHONS)

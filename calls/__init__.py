@@ -1,0 +1,1 @@
+"""Outbound dialing: contacts, sounds, call groups, carriers."""

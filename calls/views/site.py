@@ -1,0 +1,33 @@
+"""Answers about the site itself."""
+
+from datetime import timedelta
+
+from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+WORKER_SILENCE = timedelta(seconds=60)
+
+
+@require_safe
+@never_cache
+@login_not_required
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Answer 200 while site, database and a worker are alive, else 503; the body names each as "ok" or "down"."""
+    database, worker = _database_and_worker()
+    parts = {"site": True, "database": database, "worker": worker}
+    answer = {name: "ok" if alive else "down" for name, alive in parts.items()}
+    return JsonResponse(answer, status=200 if all(parts.values()) else 503)
+
+
+def _database_and_worker() -> tuple[bool, bool]:
+    query = "SELECT EXISTS (SELECT FROM procrastinate_workers WHERE last_heartbeat > now() - %s)"
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(query, [WORKER_SILENCE])
+            (worker,) = cursor.fetchone()
+    except DatabaseError:
+        return False, False
+    return True, worker

@@ -1,0 +1,9 @@
+"""URLs of the project: the portal itself, and Django's own admin for the rest."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("calls.urls")),
+    path("django-admin/", admin.site.urls),
+]

@@ -1,0 +1,63 @@
+"""What all tests share: settings that depend on no machine, and a database."""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from psycopg import sql
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Whatever the machine or a .env says must not change what the tests find.
+for name in re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE):
+    if name != "DATABASE_URL":
+        os.environ.pop(name, None)
+_data = tempfile.TemporaryDirectory(prefix="obdportal-tests-")
+Path(_data.name, "static").mkdir()
+os.environ |= {
+    "ENV_FILE": os.devnull,
+    "DATA_DIR": _data.name,
+    "SECRET_KEY": "only for tests",
+    "DJANGO_SETTINGS_MODULE": "obdportal.settings",
+}
+
+from obdportal.postgres import share_server  # noqa: E402 - reads the environment
+
+TEST_DATABASE = "test_obdportal_"  # followed by the ID of the process that uses it
+
+
+def _drop_leftovers(url: str) -> None:
+    """Drop the databases of test runs that were killed."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall():
+            process = name.removeprefix(TEST_DATABASE)
+            if process != name and not psutil.pid_exists(int(process)):
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+if "DATABASE_URL" not in os.environ:
+    # All runs on this checkout share one server, whose data may be lost at any time.
+    _folder = ROOT / ".cache/tests/postgres"
+    _folder.mkdir(parents=True, exist_ok=True)
+    os.environ["DATABASE_URL"] = share_server(
+        _folder, "postgres", "fsync=off", "synchronous_commit=off", "full_page_writes=off"
+    )
+    _drop_leftovers(os.environ["DATABASE_URL"])
+
+from django.conf import settings  # noqa: E402 - reads DATABASE_URL
+
+settings.DATABASES["default"]["TEST"] = {"NAME": f"{TEST_DATABASE}{os.getpid()}"}
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick
+settings.STORAGES = settings.STORAGES | {
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # needs no collectstatic
+}
+
+
+@pytest.fixture(autouse=True)
+def media(settings, tmp_path):  # type: ignore[no-untyped-def]
+    """Give each test a media folder of its own."""
+    settings.MEDIA_ROOT = tmp_path / "media"
