@@ -1,0 +1,1 @@
+"""Contact groups: phone numbers, pasted text and uploaded files."""

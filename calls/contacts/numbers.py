@@ -1,0 +1,182 @@
+"""Phone numbers: from what people type to E.164, and from there to what a carrier dials.
+
+What is understood follows the `numbers` row of OBD-API.md; the rules of each country come from phonenumbers.
+"""
+
+import re
+import unicodedata
+from contextlib import suppress
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResult
+
+# E.164 allows 15 digits; an international prefix or a leading zero may stand before them.
+_E164_DIGITS = 15
+# A short code has at most 6 digits, emergency numbers at most 4.
+_SHORT_CODE_DIGITS = 6
+_LONGEST_TEXT = 100
+
+_SEPARATORS = str.maketrans("", "", " .-()/[]")
+_DASHES = frozenset("\u2212\u30fc")
+_QUOTES = "'\u2018\u2019`"
+_ROUNDED = re.compile(r"[+-]?\d+(?:[.,]\d+)?E\+?\d+", re.IGNORECASE)
+_WHOLE_DECIMAL = re.compile(r"(\+?\d{7,})\.0+")
+_EXTENSION = re.compile(r"[\d)\s.,;-](?:x|ext\.?|extn\.?|extension)[\s.:=]*\d+$|[#;,]\s*\d+$", re.IGNORECASE)
+_DIALLED = re.compile(r"\+?[0-9]+")
+
+
+class NumberError(ValueError):
+    """A text is not a number that can be called; `str()` is the reason in plain words."""
+
+
+def normalise(text: str, region: str, *, bare_international: bool = False) -> str:
+    """Return `text` as E.164 ("+918123456789"), reading national numbers as those of `region` ("IN").
+
+    Separators, brackets, invisible characters, a leading apostrophe, digits of other scripts, `+`, `00`, a leading 0
+    and the country code of `region` without `+` are understood. With `bare_international` so is the code of any
+    other country without `+`, as carriers write numbers (`dialable`); from people it would turn a digit
+    too many into a call abroad. What is valid as a national number always is one. Raises NumberError.
+    """
+    digits = _digits(text)
+    if digits.startswith("+"):
+        return _international(digits, digits)
+    try:
+        return _national(digits, region)
+    except NumberError:
+        if digits.startswith("00"):
+            return _international("+" + digits.lstrip("0"), digits)
+        if bare_international and not digits.startswith("0"):
+            with suppress(NumberError):
+                return _international("+" + digits, digits)
+        raise
+
+
+def dialable(e164: str, region: str) -> str:
+    """Return the digits that a carrier wants: national for `region`, otherwise international without "+".
+
+    Where the international digits would read as a national number of `region` the "+" stays ("+81 2345 6789" is
+    "8123456789" without it, which in India is somebody else's mobile). `normalise` with `bare_international` reads
+    the result back to `e164`. `e164` must come from `normalise`.
+    """
+    home = f"+{phonenumbers.country_code_for_region(region)}"
+    if e164.startswith(home):
+        return e164[len(home) :]
+    digits = e164.removeprefix("+")
+    try:
+        normalise(digits, region)
+    except NumberError:
+        return digits
+    return e164
+
+
+def pretty(e164: str) -> str:
+    """Return the number as pages show it ("+91 81234 56789"); what is no E.164 number comes back as it is."""
+    try:
+        return phonenumbers.format_number(phonenumbers.parse(e164), PhoneNumberFormat.INTERNATIONAL)
+    except NumberParseException:
+        return e164
+
+
+def _digits(text: str) -> str:
+    """Return `text` without separators: an optional "+" and ASCII digits."""
+    text = text.strip(" \t\r\n\xa0\ufeff").lstrip(_QUOTES)
+    if not text:
+        raise NumberError("empty")
+    if not text.isascii():
+        text = "".join(map(_plain, text[: _LONGEST_TEXT * 2])).strip(" ").lstrip(_QUOTES)
+    if len(text) > _LONGEST_TEXT:
+        raise NumberError(f"too long: {len(text)} characters")
+    if whole := _WHOLE_DECIMAL.fullmatch(text):
+        text = whole[1]
+    if text[:4].lower() == "tel:":
+        text = text[4:]
+    digits = text.translate(_SEPARATORS)
+    if _DIALLED.fullmatch(digits):
+        return digits
+    raise NumberError(_why_not_digits(text, digits))
+
+
+def _plain(char: str) -> str:
+    """Return the ASCII that stands for one character of another script; nothing for an invisible one."""
+    category = unicodedata.category(char)
+    if category == "Nd":
+        return str(unicodedata.decimal(char))
+    if category == "Cf":
+        return ""
+    if category == "Zs":
+        return " "
+    if category == "Pd" or char in _DASHES:
+        return "-"
+    # Superscripts and the like would become digits that nobody meant to dial.
+    return char if category == "No" else unicodedata.normalize("NFKC", char)
+
+
+def _why_not_digits(text: str, digits: str) -> str:
+    for char in text:
+        if unicodedata.category(char) in {"Cc", "Cs"}:
+            return f"has a control character (U+{ord(char):04X})"
+    if _ROUNDED.fullmatch(text):
+        return f"{text} is a rounded figure: the spreadsheet has lost digits"
+    letters = any(map(str.isalpha, text))
+    if not any(map(str.isdigit, text)):
+        return "has letters, no digits" if letters else "has no digits"
+    if _EXTENSION.search(text):
+        return "has an extension, which can't be dialled"
+    if letters:
+        return "has letters"
+    odd = next((char for char in digits if char not in "+0123456789"), None)
+    return f'has "{odd}"' if odd else 'has a "+" that is not at its start'
+
+
+def _international(digits: str, came: str) -> str:
+    """Return E.164 for digits with "+"; `came` is what they were before, for the reason."""
+    try:
+        number = phonenumbers.parse(digits)
+    except NumberParseException as error:
+        raise NumberError(_why_unparsed(error, came)) from None
+    return _checked(number, came)
+
+
+def _national(digits: str, region: str) -> str:
+    try:
+        number = phonenumbers.parse(digits, region)
+    except NumberParseException as error:
+        raise NumberError(_why_unparsed(error, digits)) from None
+    if len(digits) <= _SHORT_CODE_DIGITS:
+        _refuse_short_code(digits, number, region)
+    return _checked(number, digits)
+
+
+def _checked(number: phonenumbers.PhoneNumber, came: str) -> str:
+    if phonenumbers.is_valid_number(number):
+        return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    count = len(came.removeprefix("+"))
+    match phonenumbers.is_possible_number_with_reason(number):
+        case ValidationResult.TOO_LONG:
+            raise NumberError(f"too long: {count} digits")
+        case ValidationResult.TOO_SHORT:
+            raise NumberError(f"too short: {count} digits")
+        case ValidationResult.IS_POSSIBLE_LOCAL_ONLY:
+            raise NumberError(f"too short: {count} digits, the area code is missing")
+        case ValidationResult.INVALID_LENGTH:
+            raise NumberError(f"wrong length: {count} digits")
+    country = phonenumbers.region_code_for_country_code(number.country_code or 0)
+    raise NumberError(f"not a number that exists in {'its network' if country == '001' else country}")
+
+
+def _refuse_short_code(digits: str, number: phonenumbers.PhoneNumber, region: str) -> None:
+    if phonenumbers.is_emergency_number(digits, region):
+        raise NumberError(f"{digits} is an emergency number")
+    if phonenumbers.is_valid_short_number_for_region(number, region):
+        raise NumberError(f"{digits} is a short code, which can't be called from outside")
+
+
+def _why_unparsed(error: NumberParseException, came: str) -> str:
+    count = len(came.removeprefix("+"))
+    if count > _E164_DIGITS:
+        return f"too long: {count} digits"
+    if error.error_type in {NumberParseException.TOO_SHORT_NSN, NumberParseException.TOO_SHORT_AFTER_IDD} or count < 3:
+        return f"too short: {count} digit{'s' if count > 1 else ''}"
+    if error.error_type == NumberParseException.INVALID_COUNTRY_CODE:
+        return "has no country code that exists"
+    return f"wrong length: {count} digits"
