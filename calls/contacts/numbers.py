@@ -79,11 +79,12 @@ def pretty(e164: str) -> str:
 
 def _digits(text: str) -> str:
     """Return `text` without separators: an optional "+" and ASCII digits."""
-    text = text.strip(" \t\r\n\xa0\ufeff").lstrip(_QUOTES)
+    text = text.strip(" \t\r\n\xa0\ufeff")
+    if not text.isascii():
+        text = "".join(map(_plain, text[: _LONGEST_TEXT * 2])).strip(" ")
+    text = text.lstrip(_QUOTES)
     if not text:
         raise NumberError("empty")
-    if not text.isascii():
-        text = "".join(map(_plain, text[: _LONGEST_TEXT * 2])).strip(" ").lstrip(_QUOTES)
     if len(text) > _LONGEST_TEXT:
         raise NumberError(f"too long: {len(text)} characters")
     if whole := _WHOLE_DECIMAL.fullmatch(text):
