@@ -1,0 +1,34 @@
+"""What the audit log keeps: who changed what, when, from where, before and after (DESIGN.md, rule 9).
+
+django-auditlog writes an entry for each saved or deleted row of these models. Changes to many rows at once are
+written with :func:`note`.
+"""
+
+from typing import Any
+
+from auditlog.models import LogEntry
+from auditlog.registry import auditlog
+from django.db.models import Model
+
+from calls.models import IVR, CallGroup, Contact, ContactGroup, Sound, Suppression, User
+
+COUNTS = ["total", "held", "open", "version", "ended_at"]
+
+
+def register() -> None:
+    """Watch the models that people change."""
+    auditlog.register(User, exclude_fields=["password", "last_login"], m2m_fields={"groups", "contact_groups", "sounds", "ivrs"})
+    auditlog.register(ContactGroup, exclude_fields=["size"])
+    for model in (Contact, Suppression, Sound, IVR):
+        auditlog.register(model)
+    auditlog.register(CallGroup, exclude_fields=COUNTS)
+
+
+def note(row: Model, **changes: Any) -> None:
+    """Log a change of `row` that was made without saving it: each keyword with what happened, in words or figures."""
+    LogEntry.objects.log_create(
+        row,
+        action=LogEntry.Action.UPDATE,
+        changes={name: ["", str(value)] for name, value in changes.items()},
+        force_log=True,
+    )

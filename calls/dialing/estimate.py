@@ -1,0 +1,35 @@
+"""How long call groups take: before they start, and while they run."""
+
+import math
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from calls.carriers.base import MAX_CALLS
+from calls.models import CallGroup
+
+TYPICAL_CALL = 60.0
+"""Seconds from hand-over to the end of a usual call: some ringing, some listening. A guess until figures are there."""
+
+
+def batches_needed(calls: int) -> int:
+    """Requests to the carrier for so many calls."""
+    return math.ceil(calls / MAX_CALLS)
+
+
+def takes(calls: int, retries: int) -> timedelta:
+    """About how long so many calls take from the first hand-over on."""
+    handing_over = batches_needed(calls) / settings.CARRIER_RATE
+    return timedelta(seconds=handing_over + TYPICAL_CALL * (1 + retries))
+
+
+def expected_end(group: CallGroup, now: datetime) -> datetime | None:
+    """About when a started call group will have ended, by its own pace so far; None if nothing tells."""
+    if group.ended_at or not group.total:
+        return None
+    if now < group.due_at:
+        return group.due_at + takes(group.total, group.retries)
+    done, elapsed = group.total - group.open, now - group.due_at
+    if not done:
+        return max(now, group.due_at + takes(group.total, group.retries))
+    return now + elapsed * (group.open / done)

@@ -1,0 +1,219 @@
+"""Progress: what the carrier says became of calls, written to them.
+
+Each batch that was handed over is asked about until its calls are final: soon while things change, more and more
+rarely while they don't.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby, islice
+
+from django.db import transaction
+from django.db.models import F, Min
+from django.utils import timezone
+
+from calls.carriers import get_carrier
+from calls.carriers.base import AskedCall, NoAnswer, Question, Report
+from calls.dialing.changes import CARRIER, PORTAL, Change, calls_of, move, write
+from calls.dialing.handover import note_health
+from calls.dialing.locks import locked
+from calls.models import Batch, BatchState, Call, CallGroup, Waits
+from calls.obd.statuses import AT_CARRIER, Status, advance, from_word
+
+SHORTEST_GAP, LONGEST_GAP = 2.0, 60.0
+"""Seconds between two questions about a batch; grows by half while nothing changes."""
+
+EXPIRES_AFTER = timedelta(hours=6)
+"""A call that has no final status so long after it should have rung is EXPIRED."""
+
+CLOCK_SLACK = timedelta(minutes=5)
+"""A carrier's clock may be off by so much."""
+
+STEP = 500
+"""Reports written in one transaction."""
+
+ASKABLE = (BatchState.ACCEPTED, BatchState.UNCONFIRMED)
+
+
+def follow(call_group_id: int) -> datetime | None:
+    """Ask about this call group's batches that are due. Returns when to go on (aware); None: nothing is left."""
+    group = CallGroup.objects.get(pk=call_group_id)
+    due = group.batches.filter(state__in=ASKABLE, check_at__lte=timezone.now()).order_by("carrier_group", "first")
+    for batches in _asked_together(due):
+        check(group, batches)
+    return next_check(call_group_id)
+
+
+def _asked_together(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
+    """Batches in one group of the carrier's are answered together; others one by one."""
+    for carrier_group, found in groupby(batches, key=lambda batch: batch.carrier_group):
+        if carrier_group:
+            yield list(found)
+        else:
+            yield from ([batch] for batch in found)
+
+
+def next_check(call_group_id: int) -> datetime | None:
+    """When to look at the call group again (aware); None when there will be nothing to ask any more."""
+    batches = Batch.objects.filter(call_group=call_group_id)
+    next_at = batches.filter(check_at__isnull=False).aggregate(at=Min("check_at"))["at"]
+    unsent = batches.filter(state__in=[BatchState.PENDING, BatchState.SENDING]).aggregate(at=Min("due_at"))["at"]
+    if next_at is None and unsent is None:
+        return None
+    soonest = timezone.now() + timedelta(seconds=SHORTEST_GAP / 2)
+    # While batches are still being handed over, new ones to ask about appear all the time.
+    return max(soonest, min(at for at in (next_at, unsent and max(unsent, soonest + timedelta(seconds=1))) if at))
+
+
+def check(group: CallGroup, batches: Sequence[Batch]) -> None:
+    """Ask the carrier about batches that it answers together, and write down what it says."""
+    question = _question(group, batches)
+    try:
+        reports = get_carrier(group.carrier).reports(question)
+        changed = record(group.pk, reports, CARRIER, since=question.sent_at)
+    except NoAnswer as error:
+        note_health(group.carrier, str(error))
+        changed = 0
+        answered = False
+    else:
+        note_health(group.carrier)
+        answered = True
+    for batch in batches:
+        expire(group, batch)
+        _check_later(batch, changed=bool(changed), answered=answered)
+
+
+def _question(group: CallGroup, batches: Sequence[Batch]) -> Question:
+    carrier_waits = group.waits == Waits.CARRIER
+    carrier_group = batches[0].carrier_group or _sibling_group(group, batches[0])
+    calls = [] if carrier_group else calls_of(batches[0]).filter(status__in=AT_CARRIER)
+    return Question(
+        calls=[AskedCall(call.obd_id, call.number, call.carrier_id) for call in calls],
+        sent_at=min(batch.sent_at or timezone.now() for batch in batches),
+        group=carrier_group,
+        play=group.play,
+        retries=group.retries,
+        schedule_time=group.schedule_time if carrier_waits else None,
+        delay=group.delay if carrier_waits else 0,
+    )
+
+
+def _sibling_group(group: CallGroup, batch: Batch) -> str:
+    """Where a batch that we know nothing of would be listed: the carrier puts similar requests into one group."""
+    if batch.state != BatchState.UNCONFIRMED or group.newgroup:
+        return ""
+    known = group.batches.exclude(carrier_group="").values_list("carrier_group", flat=True).distinct()[:2]
+    return known[0] if len(known) == 1 else ""
+
+
+def record(call_group_id: int, reports: Iterable[Report], source: str, since: datetime) -> int:
+    """Write reports about calls of this call group: how many calls changed.
+
+    `since` (aware) is when the calls were handed over: a report of an older call to the same number isn't theirs.
+    """
+    changed = 0
+    reports = iter(reports)
+    while chunk := list(islice(reports, STEP)):
+        usable = {report.number: report for report in chunk if _is_ours(report, call_group_id, since)}
+        with transaction.atomic():
+            group = locked(call_group_id)
+            if group.carrier_group:
+                _learn_calls(group, usable)
+            calls = Call.objects.filter(
+                call_group=group, number__in=usable, status__in=[*AT_CARRIER, Status.SENDING]
+            ).order_by("n")
+            pairs = [(call, usable[call.number]) for call in calls if _fits(call, usable[call.number])]
+            _settle_by_evidence(group, [call for call, _ in pairs if call.status == Status.UNCONFIRMED])
+            changed += write([_change(call, report) for call, report in pairs], source)
+    return changed
+
+
+def _is_ours(report: Report, call_group_id: int, since: datetime) -> bool:
+    if report.obd_id and report.obd_id.partition("-")[0] != str(call_group_id):
+        return False
+    return report.sent_at is None or report.sent_at >= since - CLOCK_SLACK
+
+
+def _fits(call: Call, report: Report) -> bool:
+    """Whether the report is about this call and not about another one to the same number."""
+    if report.obd_id:
+        return report.obd_id == call.obd_id
+    if call.carrier_id and report.carrier_id:
+        return call.carrier_id == report.carrier_id
+    # Only a number: enough to go on where the carrier took the batch, too little to say that it took it.
+    return call.status != Status.UNCONFIRMED or report.sent_at is not None
+
+
+def _change(call: Call, report: Report) -> Change:
+    status = advance(Status(call.status), from_word(report.word))
+    ended_at = report.ended_at or timezone.now() if status.is_final else None
+    return Change(
+        call,
+        status=status,
+        word=report.word,
+        carrier_id=report.carrier_id,
+        retries=report.retries,
+        answered_at=report.answered_at,
+        ended_at=ended_at,
+        duration=report.duration,
+        digits=report.digits,
+    )
+
+
+def _learn_calls(group: CallGroup, reports: dict[str, Report]) -> None:
+    """Add the calls of a contact group that the carrier holds: it picked the numbers."""
+    known = set(Call.objects.filter(call_group=group, number__in=reports).values_list("number", flat=True))
+    now = timezone.now()
+    Call.objects.bulk_create(
+        Call(
+            call_group=group,
+            n=n,
+            number=number,
+            status=Status.QUEUED,
+            carrier_id=reports[number].carrier_id,
+            created_at=now,
+            handed_over_at=reports[number].sent_at or now,
+        )
+        for n, number in enumerate((number for number in reports if number not in known), group.total + 1)
+    )
+
+
+def _settle_by_evidence(group: CallGroup, seen: Sequence[Call]) -> None:
+    """The carrier reports a call of an unconfirmed batch, so it took that batch."""
+    for batch in group.batches.filter(state=BatchState.UNCONFIRMED) if seen else ():
+        if any(batch.first <= call.n <= batch.last for call in seen):
+            note = f"The carrier reports calls of it: {seen[0].obd_id}."
+            Batch.objects.filter(pk=batch.pk).update(state=BatchState.ACCEPTED, answer=note)
+            rest = calls_of(batch).filter(status=Status.UNCONFIRMED).exclude(pk__in=[call.pk for call in seen])
+            move(rest, Status.QUEUED, PORTAL, note)
+
+
+def expire(group: CallGroup, batch: Batch) -> int:
+    """End calls that the carrier never finished: how many. Unconfirmed ones stay for a person to settle."""
+    carrier_waits = group.waits == Waits.CARRIER
+    sent_at = batch.sent_at or timezone.now()
+    rings_at = (carrier_waits and group.schedule_time) or sent_at
+    if timezone.now() < rings_at + EXPIRES_AFTER:
+        return 0
+    with transaction.atomic():
+        locked(group.pk)
+        stale = calls_of(batch).filter(status__in=[Status.QUEUED, Status.INPROGRESS])
+        hours = EXPIRES_AFTER.total_seconds() / 3600
+        return move(
+            stale, Status.EXPIRED, PORTAL, f"No final status after {hours:g} hours.", ended_at=timezone.now()
+        )
+
+
+def _check_later(batch: Batch, *, changed: bool, answered: bool) -> None:
+    """Set when the batch is asked about again: never, once its calls are final."""
+    now = timezone.now()
+    checks = 0 if changed else batch.checks + 1
+    gap = min(SHORTEST_GAP * 1.5**checks, LONGEST_GAP)
+    calls = calls_of(batch) if batch.last else Call.objects.filter(call_group=batch.call_group_id)
+    # Of a group that the carrier holds the first calls may become known late.
+    is_open = calls.filter(status__in=AT_CARRIER).exists() or (not batch.last and not calls.exists())
+    Batch.objects.filter(pk=batch.pk).update(
+        check_at=now + timedelta(seconds=gap) if is_open else None,
+        checks=checks,
+        checked_at=now if answered else F("checked_at"),
+    )

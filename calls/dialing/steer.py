@@ -1,0 +1,110 @@
+"""Steering a call group: pause, resume, cancel what is held, settle what is unconfirmed.
+
+What was handed over can't be taken back (DESIGN.md, rule 2).
+"""
+
+from django.db import transaction
+from django.utils import timezone
+
+from calls.dialing.changes import calls_of, move
+from calls.dialing.locks import locked
+from calls.models import Batch, BatchState, Call, CallGroup, GroupState, User
+from calls.obd.statuses import Status
+
+CANCEL_STEP = 5_000
+"""Calls cancelled in one transaction, so that statuses of calls under way are not kept waiting."""
+
+
+class NotPossible(Exception):
+    """The call group is not in a state for that; `str()` says why."""
+
+
+def _set_state(group: CallGroup, state: GroupState, user: User, reason: str) -> None:
+    group.state, group.state_by, group.state_at, group.state_reason = state, user, timezone.now(), reason[:300]
+    # A save, not an UPDATE, so that the audit log sees it.
+    group.save(update_fields=["state", "state_by", "state_at", "state_reason"])
+
+
+def pause(call_group_id: int, user: User, reason: str = "") -> None:
+    """Hand over nothing more until it is resumed. Raises NotPossible."""
+    with transaction.atomic():
+        group = locked(call_group_id)
+        if group.ended_at or group.state != GroupState.RUNNING:
+            raise NotPossible("Only a running call group can be paused.")
+        _set_state(group, GroupState.PAUSED, user, reason)
+
+
+def resume(call_group_id: int, user: User) -> None:
+    """Go on handing over. Raises NotPossible."""
+    from calls.tasks import hand_over_later
+
+    with transaction.atomic():
+        group = locked(call_group_id)
+        if group.state != GroupState.PAUSED:
+            raise NotPossible("Only a paused call group can be resumed.")
+        _set_state(group, GroupState.RUNNING, user, "")
+        hand_over_later(group.pk, timezone.now())
+
+
+def cancel(call_group_id: int, user: User) -> None:
+    """Hand over nothing more, ever; held calls become CANCELLED. Raises NotPossible."""
+    from calls.tasks import cancel_held_later
+
+    with transaction.atomic():
+        group = locked(call_group_id)
+        if group.ended_at or group.state == GroupState.CANCELLED:
+            raise NotPossible("This call group has ended: there is nothing to cancel.")
+        _set_state(group, GroupState.CANCELLED, user, "")
+        Batch.objects.filter(call_group=group, state=BatchState.PENDING).update(state=BatchState.CANCELLED)
+        if group.held > CANCEL_STEP:
+            cancel_held_later(group.pk)
+    if group.held <= CANCEL_STEP:
+        cancel_held(group.pk)
+
+
+def cancel_held(call_group_id: int) -> None:
+    """Make the held calls of a cancelled call group CANCELLED, step by step; what is being sent is left alone."""
+    held = Call.objects.filter(call_group=call_group_id, status=Status.HELD)
+    while True:
+        with transaction.atomic():
+            group = locked(call_group_id)
+            if group.state != GroupState.CANCELLED:
+                return
+            step = held.order_by("n").values("pk")[:CANCEL_STEP]
+            by = str(group.state_by) if group.state_by else "portal"
+            if not move(Call.objects.filter(pk__in=step), Status.CANCELLED, by, ended_at=timezone.now()):
+                # A group of the carrier's own has no calls yet: nothing of it was or will be placed.
+                if not group.batches.exclude(state=BatchState.CANCELLED).exists():
+                    CallGroup.objects.filter(pk=group.pk, open=0).update(ended_at=timezone.now())
+                return
+
+
+def settle(batch_id: int, user: User, *, placed: bool, carrier_group: str = "") -> None:
+    """Settle an unconfirmed batch by a person's word. Raises NotPossible.
+
+    `placed`: the carrier took it, in its group `carrier_group` if that is known; its calls are followed from now on.
+    Otherwise it never got there, and its calls are held again and handed over.
+    """
+    from calls.tasks import follow_later, hand_over_later
+
+    now = timezone.now()
+    with transaction.atomic():
+        batch = Batch.objects.get(pk=batch_id)
+        group = locked(batch.call_group_id)
+        batch.refresh_from_db()
+        if batch.state != BatchState.UNCONFIRMED:
+            raise NotPossible("This batch is settled already.")
+        unconfirmed = calls_of(batch).filter(status=Status.UNCONFIRMED)
+        if placed:
+            batch.state, batch.carrier_group, batch.check_at = BatchState.ACCEPTED, carrier_group, now
+            move(unconfirmed, Status.QUEUED, str(user), "Settled: it was placed.")
+            follow_later(group.pk, now)
+        elif group.state == GroupState.CANCELLED:
+            batch.state = BatchState.CANCELLED
+            move(unconfirmed, Status.CANCELLED, str(user), "Settled: it was not placed.", ended_at=now)
+        else:
+            batch.state, batch.due_at, batch.sent_at, batch.check_at = BatchState.PENDING, now, None, None
+            move(unconfirmed, Status.HELD, str(user), "Settled: it was not placed.", handed_over_at=None)
+            hand_over_later(group.pk, now)
+        batch.answer = f"Settled by {user}: it was {'placed' if placed else 'not placed'}."
+        batch.save()

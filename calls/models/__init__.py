@@ -1,0 +1,44 @@
+"""The models, one module per subject; import them from here."""
+
+from calls.models.access import SEE_EVERYTHING, User
+from calls.models.contacts import Contact, ContactGroup, Suppression
+from calls.models.dialing import (
+    Activity,
+    Batch,
+    BatchState,
+    Call,
+    CallGroup,
+    CallRequest,
+    CarrierState,
+    GroupState,
+    Outcome,
+    PlannedCall,
+    RequestState,
+    Tally,
+    Waits,
+)
+from calls.models.media import IVR, PHONE_KEYS, Sound
+
+__all__ = [
+    "IVR",
+    "PHONE_KEYS",
+    "SEE_EVERYTHING",
+    "Activity",
+    "Batch",
+    "BatchState",
+    "Call",
+    "CallGroup",
+    "CallRequest",
+    "CarrierState",
+    "Contact",
+    "ContactGroup",
+    "GroupState",
+    "Outcome",
+    "PlannedCall",
+    "RequestState",
+    "Sound",
+    "Suppression",
+    "Tally",
+    "User",
+    "Waits",
+]

@@ -1,0 +1,406 @@
+"""Call requests, call groups, batches and calls, and the counts that the database keeps of them.
+
+`DESIGN.md` rule 1 (a number is in a call group once; the states of a batch), rule 3 (final statuses stay) and
+rule 4 (counting is never done at read time) are held here by constraints and triggers.
+"""
+
+import uuid
+from typing import Any, Self
+
+import pgtrigger
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.indexes import OpClass
+from django.db import models
+from django.db.models.functions import Reverse
+from django.utils import timezone
+
+from calls.models.access import User
+from calls.models.contacts import ContactGroup
+from calls.obd.statuses import FINAL, Status
+
+STATUS_CHOICES = [(str(status), str(status)) for status in Status]
+FINAL_SQL = ", ".join(f"'{status}'" for status in sorted(FINAL))
+
+
+class RequestState(models.TextChoices):
+    """How far a call request from the browser is."""
+
+    PLANNING = "planning"
+    PLANNED = "planned"
+    STARTING = "starting"
+    STARTED = "started"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class CallRequestQuerySet(models.QuerySet["CallRequest"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """A call request is its maker's alone."""
+        return self.filter(owner_id=user.pk or 0)
+
+
+class CallRequest(models.Model):
+    """What somebody asked for in the browser, its plan, and the call group that it became.
+
+    The plan's numbers are :class:`PlannedCall` rows; confirming it starts what is `callable` there.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(User, models.CASCADE)
+    created_at = models.DateTimeField(default=timezone.now)
+    typed = models.JSONField(help_text="The form as it was typed, so that it can be changed again.")
+    parent = models.ForeignKey(
+        "CallGroup", models.SET_NULL, null=True, related_name="+", help_text="Group whose calls are made again."
+    )
+    options = models.JSONField(help_text="The validated options; see dialing.request.")
+    state = models.CharField(max_length=10, choices=RequestState, default=RequestState.PLANNING)
+    error = models.TextField(blank=True)
+    expected = models.PositiveBigIntegerField(default=0, help_text="Numbers to look at.")
+    seen = models.PositiveBigIntegerField(default=0, help_text="Numbers looked at so far.")
+    callable = models.PositiveBigIntegerField(default=0)
+    duplicate = models.PositiveBigIntegerField(default=0)
+    invalid = models.PositiveBigIntegerField(default=0)
+    suppressed = models.PositiveBigIntegerField(default=0)
+    call_group = models.ForeignKey("CallGroup", models.SET_NULL, null=True, related_name="requests")
+
+    objects = CallRequestQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="callrequest_age")]
+
+
+class Outcome(models.TextChoices):
+    """What a plan decides about one number."""
+
+    CALLABLE = "callable"
+    DUPLICATE = "duplicate"
+    INVALID = "invalid"
+    SUPPRESSED = "suppressed"
+
+
+class PlannedCall(models.Model):
+    """One number of a call request's plan, with what would happen to it and why."""
+
+    request = models.ForeignKey(CallRequest, models.CASCADE, related_name="planned", db_index=False)
+    position = models.PositiveBigIntegerField()
+    number = models.CharField(max_length=80, help_text="E.164; as it was typed where it is invalid.")
+    name = models.CharField(max_length=100, blank=True)
+    custom = models.CharField(max_length=64, blank=True)
+    outcome = models.CharField(max_length=10, choices=Outcome)
+    reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["request", "number"], condition=models.Q(outcome="callable"), name="planned_once"
+            ),
+        ]
+        indexes = [models.Index(fields=["request", "outcome", "position"], name="planned_page")]
+
+
+class GroupState(models.TextChoices):
+    """What people decided about a call group; whether it is finished follows from its calls."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+
+
+class Waits(models.TextChoices):
+    """Who waits for the scheduled time or the delay."""
+
+    PORTAL = "portal", "The portal: calls stay held and can be cancelled until then"
+    CARRIER = "carrier", "The carrier: calls are handed over now and can't be taken back"
+
+
+class CallGroupQuerySet(models.QuerySet["CallGroup"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """All call groups, or only those that `user` started, as the profile says."""
+        if not isinstance(user, User) or not user.is_active:
+            return self.none()
+        if user.sees_all_calls or user.sees_everything:
+            return self
+        return self.filter(owner=user)
+
+    def finished(self) -> Self:
+        return self.filter(ended_at__isnull=False)
+
+    def unfinished(self) -> Self:
+        return self.filter(ended_at__isnull=True)
+
+
+class CallGroup(models.Model):
+    """What one started call request created; its primary key is the GID. Counts are kept by a trigger on calls."""
+
+    owner = models.ForeignKey(User, models.PROTECT, related_name="call_groups")
+    parent = models.ForeignKey("self", models.SET_NULL, null=True, related_name="children")
+    created_at = models.DateTimeField(default=timezone.now)
+    carrier = models.CharField(max_length=10, help_text="The carrier that these calls are handed to.")
+
+    campaign = models.CharField(max_length=100, blank=True)
+    play = models.CharField(max_length=30, blank=True, help_text="`123.sound` or `1234.ivr`.")
+    message = models.TextField(blank=True)
+    retries = models.PositiveSmallIntegerField(default=0)
+    newgroup = models.BooleanField(default=True)
+    schedule_time = models.DateTimeField(null=True)
+    delay = models.PositiveSmallIntegerField(default=0, help_text="Seconds.")
+    waits = models.CharField(max_length=10, choices=Waits, default=Waits.PORTAL)
+    meta = models.JSONField(null=True)
+    callback = models.TextField(blank=True)
+    contact_groups = models.ManyToManyField(ContactGroup, blank=True, related_name="call_groups")
+    carrier_group = models.CharField(
+        max_length=200, blank=True, help_text="Contact group held by the carrier, whose numbers the carrier picks."
+    )
+    similarity = models.CharField(
+        max_length=64, blank=True, help_text="Digest of what must be equal for requests to share a call group."
+    )
+
+    due_at = models.DateTimeField(help_text="When the first batch is handed over at the earliest.")
+    state = models.CharField(max_length=10, choices=GroupState, default=GroupState.RUNNING)
+    state_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    state_at = models.DateTimeField(null=True)
+    state_reason = models.CharField(max_length=300, blank=True)
+
+    total = models.PositiveBigIntegerField(default=0)
+    held = models.PositiveBigIntegerField(default=0)
+    open = models.PositiveBigIntegerField(default=0, help_text="Calls whose status is not final.")
+    version = models.PositiveBigIntegerField(default=0)
+    ended_at = models.DateTimeField(null=True)
+
+    objects = CallGroupQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["owner", "-id"], name="callgroup_of_owner"),
+            models.Index(fields=["campaign", "-id"], name="callgroup_campaign"),
+            models.Index(fields=["created_at"], name="callgroup_created"),
+            models.Index(fields=["id"], condition=models.Q(ended_at__isnull=True), name="callgroup_unfinished"),
+            models.Index(fields=["similarity", "-id"], condition=~models.Q(similarity=""), name="callgroup_similar"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pk} {self.campaign}".strip()
+
+    @property
+    def heard(self) -> str:
+        """What the called person hears: the reference, or the message."""
+        return self.play or self.message
+
+
+class Tally(models.Model):
+    """Number of calls, and seconds talked, per call group and status; kept by a trigger, never written otherwise."""
+
+    pk = models.CompositePrimaryKey("call_group", "status")
+    call_group = models.ForeignKey(CallGroup, models.CASCADE, related_name="tallies", db_index=False)
+    status = models.CharField(max_length=12, choices=STATUS_CHOICES)
+    calls = models.BigIntegerField()
+    seconds = models.BigIntegerField(default=0)
+
+
+class Activity(models.Model):
+    """Calls handed over in a quarter of an hour, per starter and status: the dashboard's figures.
+
+    Rows are changes (+3, -1) that are added up when read: writers never wait for each other. A periodic task folds
+    the rows of one key into one. Quarters, because some time zones are 15 or 45 minutes off UTC's hours.
+    """
+
+    quarter = models.DateTimeField()
+    owner = models.ForeignKey(User, models.CASCADE, db_index=False)
+    status = models.CharField(max_length=12, choices=STATUS_CHOICES)
+    calls = models.BigIntegerField()
+    seconds = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["quarter", "owner", "status"], name="activity_key")]
+
+
+class BatchState(models.TextChoices):
+    """`pending -> sending -> accepted | rejected | unconfirmed`, or `pending -> cancelled` (DESIGN.md, rule 1)."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNCONFIRMED = "unconfirmed"
+    CANCELLED = "cancelled"
+
+
+class Batch(models.Model):
+    """Calls `first` to `last` of a call group, handed to the carrier in one request.
+
+    For a contact group held by the carrier `last` is 0: the calls are learnt from the carrier's status answers.
+    """
+
+    call_group = models.ForeignKey(CallGroup, models.CASCADE, related_name="batches", db_index=False)
+    first = models.PositiveBigIntegerField()
+    last = models.PositiveBigIntegerField()
+    due_at = models.DateTimeField(help_text="Not handed over before.")
+    state = models.CharField(max_length=12, choices=BatchState, default=BatchState.PENDING)
+    lane = models.PositiveSmallIntegerField(default=0, help_text="Which lane sends it: see dialing.handover.")
+    attempts = models.PositiveIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True, help_text="When the request that counts was begun.")
+    carrier_group = models.CharField(max_length=100, blank=True)
+    answer = models.CharField(max_length=500, blank=True, help_text="What the carrier or the connection said.")
+    checked_at = models.DateTimeField(null=True, help_text="When the carrier last told us about these calls.")
+    check_at = models.DateTimeField(null=True, help_text="When to ask the carrier next; null: nothing to ask.")
+    checks = models.PositiveIntegerField(default=0, help_text="Questions since something last changed.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["call_group", "first"], name="batch_first_call")]
+        indexes = [
+            models.Index(fields=["check_at"], condition=models.Q(check_at__isnull=False), name="batch_to_check"),
+            models.Index(
+                fields=["call_group", "state"],
+                condition=models.Q(state__in=["pending", "sending", "unconfirmed"]),
+                name="batch_unsettled",
+            ),
+        ]
+
+
+class CallQuerySet(models.QuerySet["Call"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """The calls of the call groups that `user` may see."""
+        if not isinstance(user, User) or not user.is_active:
+            return self.none()
+        if user.sees_all_calls or user.sees_everything:
+            return self
+        return self.filter(call_group__owner=user)
+
+    def open(self) -> Self:
+        """Calls whose status is not final."""
+        return self.exclude(status__in=FINAL)
+
+
+COUNT_SQL = f"""
+    PERFORM 1 FROM calls_callgroup WHERE id IN (SELECT call_group_id FROM {{rows}}) ORDER BY id FOR NO KEY UPDATE;
+    WITH change AS (
+        SELECT call_group_id, status, quarter, sum(calls) AS calls, sum(seconds) AS seconds
+        FROM ({{changes}}) AS changed
+        GROUP BY call_group_id, status, quarter
+        HAVING sum(calls) <> 0 OR sum(seconds) <> 0
+    ), of_group AS (
+        SELECT call_group_id, sum(calls) AS total,
+            coalesce(sum(calls) FILTER (WHERE status = 'HELD'), 0) AS held,
+            coalesce(sum(calls) FILTER (WHERE status NOT IN ({FINAL_SQL})), 0) AS open
+        FROM change GROUP BY call_group_id
+    ), tallied AS (
+        INSERT INTO calls_tally AS t (call_group_id, status, calls, seconds)
+        SELECT call_group_id, status, sum(calls), sum(seconds) FROM change GROUP BY call_group_id, status
+        ON CONFLICT (call_group_id, status)
+        DO UPDATE SET calls = t.calls + EXCLUDED.calls, seconds = t.seconds + EXCLUDED.seconds
+    ), active AS (
+        INSERT INTO calls_activity (quarter, owner_id, status, calls, seconds)
+        SELECT c.quarter, g.owner_id, c.status, sum(c.calls), sum(c.seconds)
+        FROM change AS c JOIN calls_callgroup AS g ON g.id = c.call_group_id
+        WHERE c.quarter IS NOT NULL
+        GROUP BY c.quarter, g.owner_id, c.status
+        HAVING sum(c.calls) <> 0 OR sum(c.seconds) <> 0
+    )
+    UPDATE calls_callgroup AS g
+    SET total = g.total + o.total, held = g.held + o.held, open = g.open + o.open, version = g.version + 1,
+        ended_at = CASE WHEN g.open + o.open > 0 THEN NULL ELSE coalesce(g.ended_at, now()) END
+    FROM of_group AS o WHERE g.id = o.call_group_id;
+    RETURN NULL;
+"""
+
+
+def _changes(rows: str, sign: str = "") -> str:
+    return (
+        f"SELECT call_group_id, status, date_bin('15 minutes', handed_over_at, 'epoch') AS quarter, "
+        f"{sign}1 AS calls, {sign}coalesce(duration, 0) AS seconds FROM {rows}"
+    )
+
+
+def _count_trigger(name: str, operation: Any, referencing: Any, rows: str, changes: str) -> pgtrigger.Trigger:
+    return pgtrigger.Trigger(
+        name=name,
+        level=pgtrigger.Statement,
+        when=pgtrigger.After,
+        operation=operation,
+        referencing=referencing,
+        func=COUNT_SQL.format(rows=rows, changes=changes),
+    )
+
+
+class Call(models.Model):
+    """One number in a call group. Its OBD ID is `<call group>-<n>`; its batch is the one whose range holds `n`.
+
+    `timeline` has an entry for each thing that was learnt: `[epoch seconds, status, source, carrier's word, note]`.
+    """
+
+    call_group = models.ForeignKey(CallGroup, models.CASCADE, related_name="calls", db_index=False)
+    n = models.PositiveBigIntegerField()
+    number = models.CharField(max_length=20)
+    name = models.CharField(max_length=100, blank=True)
+    custom = models.CharField(max_length=64, blank=True)
+    status = models.CharField(max_length=12, choices=STATUS_CHOICES, default=Status.HELD)
+    word = models.CharField("carrier's word", max_length=60, blank=True)
+    carrier_id = models.CharField(max_length=100, blank=True)
+    retries = models.PositiveSmallIntegerField(default=0, help_text="Attempts after the first one.")
+    created_at = models.DateTimeField(default=timezone.now)
+    handed_over_at = models.DateTimeField(null=True)
+    answered_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    duration = models.PositiveIntegerField(null=True, help_text="Seconds talked.")
+    digits = models.CharField(max_length=40, blank=True, help_text="Keys pressed.")
+    timeline = models.JSONField(default=list)
+
+    objects = CallQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["call_group", "n"], name="call_n"),
+            models.UniqueConstraint(fields=["call_group", "number"], name="call_number_once_per_group"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=[str(status) for status in Status]), name="call_status_known"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["call_group", "status", "n"], name="call_of_group_by_status"),
+            models.Index(fields=["created_at", "id"], name="call_created"),
+            models.Index(fields=["status", "created_at", "id"], name="call_by_status"),
+            models.Index(OpClass("number", "varchar_pattern_ops"), name="call_first_digits"),
+            models.Index(OpClass(Reverse("number"), "text_pattern_ops"), name="call_last_digits"),
+        ]
+        triggers = [
+            _count_trigger(
+                "count_insert",
+                pgtrigger.Insert,
+                pgtrigger.Referencing(new="new_rows"),
+                rows="new_rows",
+                changes=_changes("new_rows"),
+            ),
+            _count_trigger(
+                "count_update",
+                pgtrigger.Update,
+                pgtrigger.Referencing(old="old_rows", new="new_rows"),
+                rows="new_rows",
+                changes=f"{_changes('new_rows')} UNION ALL {_changes('old_rows', '-')}",
+            ),
+            _count_trigger(
+                "count_delete",
+                pgtrigger.Delete,
+                pgtrigger.Referencing(old="old_rows"),
+                rows="old_rows",
+                changes=_changes("old_rows", "-"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.obd_id
+
+    @property
+    def obd_id(self) -> str:
+        """`123456-1`: call group and position in it."""
+        return f"{self.call_group_id}-{self.n}"
+
+
+class CarrierState(models.Model):
+    """What is known of a carrier's connection: its health, and the pace that all workers share."""
+
+    name = models.CharField(max_length=10, primary_key=True)
+    next_slot = models.DateTimeField(default=timezone.now, help_text="Before this no request is begun.")
+    answered_at = models.DateTimeField(null=True, help_text="When it last answered readably.")
+    failed_at = models.DateTimeField(null=True)
+    failure = models.CharField(max_length=300, blank=True)

@@ -1,0 +1,91 @@
+"""What is heard: sounds and IVRs."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from calls.models.access import EnabledQuerySet
+
+REFERENCE_MAX = 2**53
+"""References beyond this would lose digits in JavaScript clients."""
+
+PHONE_KEYS = tuple("1234567890*#")
+
+
+class SoundQuerySet(EnabledQuerySet):
+    all_flag = "uses_all_sounds"
+    chosen = "sounds"
+
+
+class IVRQuerySet(EnabledQuerySet):
+    all_flag = "uses_all_ivrs"
+    chosen = "ivrs"
+
+
+def validate_keys(keys: Any) -> None:
+    """Accept `{"1": "Confirms", ...}`: a phone's keys with what each one means."""
+    if not isinstance(keys, dict):
+        raise ValidationError("The meanings of the keys must be an object.")
+    for key, meaning in keys.items():
+        if key not in PHONE_KEYS or not isinstance(meaning, str):
+            raise ValidationError("“%(key)s” is not a key of a phone (0-9, * or #).", params={"key": key})
+
+
+class Reference(models.Model):
+    """What sounds and IVRs share: a numeric reference by which calls name them."""
+
+    number = models.PositiveBigIntegerField(
+        "reference", unique=True, validators=[MinValueValidator(1), MaxValueValidator(REFERENCE_MAX)]
+    )
+    name = models.CharField(max_length=100)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        abstract = True
+        ordering = ["number"]
+
+
+class Sound(Reference):
+    """Audio with a numeric reference; the file is optional (the carrier may hold it)."""
+
+    file = models.FileField(upload_to="sounds/", blank=True, editable=False)
+    seconds = models.FloatField(null=True, editable=False)
+    peak_dbfs = models.FloatField(null=True, editable=False)
+    rms_dbfs = models.FloatField(null=True, editable=False)
+    peaks = models.JSONField(default=list, editable=False, help_text="Waveform: heights from 0 to 100.")
+    sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    source_format = models.CharField(max_length=100, blank=True, editable=False)
+    warnings = models.JSONField(default=list, editable=False, help_text="Plain sentences.")
+
+    objects = SoundQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.reference} {self.name}"
+
+    @property
+    def reference(self) -> str:
+        """As the OBD API writes it, such as `123.sound`."""
+        return f"{self.number}.sound"
+
+
+class IVR(Reference):
+    """Reference to an IVR flow that the carrier runs, with the meaning of its keys."""
+
+    keys = models.JSONField(default=dict, blank=True, validators=[validate_keys])
+
+    objects = IVRQuerySet.as_manager()
+
+    class Meta(Reference.Meta):
+        verbose_name = "IVR"
+
+    def __str__(self) -> str:
+        return f"{self.reference} {self.name}"
+
+    @property
+    def reference(self) -> str:
+        """As the OBD API writes it, such as `1234.ivr`."""
+        return f"{self.number}.ivr"

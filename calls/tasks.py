@@ -1,0 +1,163 @@
+"""The background jobs. Jobs live in the same PostgreSQL as the rows: they are deferred in the transaction that makes
+the rows, so neither is lost without the other."""
+
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from django.utils import timezone
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import AlreadyEnqueued
+
+from calls.dialing import handover, plan, progress, start, steer
+from calls.models import Activity, Batch, BatchState, CallGroup, CallRequest, GroupState, RequestState
+
+PLANS_KEPT = timedelta(days=30)
+"""How long call requests that were never started are kept."""
+
+OVERDUE = timedelta(seconds=30)
+"""Work that is due for so long has lost its job."""
+
+DEAD_WORKER = 30.0
+"""Seconds without a heartbeat after which a worker is dead."""
+
+
+def hand_over_later(call_group_id: int, at: datetime) -> None:
+    """Defer the jobs that hand over this call group's batches and follow its calls, from `at` (aware) on."""
+    batches = Batch.objects.filter(call_group=call_group_id, state=BatchState.PENDING)
+    for lane in handover.lanes(batches[: len(handover.lanes(1_000))].count()):
+        _hand_over_lane_later(call_group_id, lane, at)
+    follow_later(call_group_id, at)
+
+
+def _hand_over_lane_later(call_group_id: int, lane: int, at: datetime) -> None:
+    # The lock: only one worker at a time runs a lane.
+    hand_over.configure(lock=f"hand-over-{call_group_id}-{lane}", schedule_at=at).defer(
+        call_group_id=call_group_id, lane=lane
+    )
+
+
+def follow_later(call_group_id: int, at: datetime) -> None:
+    """Defer the job that asks the carrier about this call group, unless one is waiting."""
+    lock = f"follow-{call_group_id}"
+    try:
+        with transaction.atomic():
+            follow.configure(lock=lock, queueing_lock=lock, schedule_at=at).defer(call_group_id=call_group_id)
+    except AlreadyEnqueued:
+        pass
+
+
+def cancel_held_later(call_group_id: int) -> None:
+    """Defer the job that cancels many held calls."""
+    cancel_held.configure(lock=f"cancel-{call_group_id}").defer(call_group_id=call_group_id)
+
+
+@app.task(priority=10)
+def hand_over(call_group_id: int, lane: int) -> None:
+    """Hand over one lane's batches; goes on later if some are left."""
+    at = handover.hand_over(call_group_id, lane)
+    if at:
+        _hand_over_lane_later(call_group_id, lane, at)
+
+
+@app.task
+def follow(call_group_id: int) -> None:
+    """Ask the carrier what became of a call group's calls; goes on later while any is open."""
+    at = progress.follow(call_group_id)
+    if at:
+        follow_later(call_group_id, at)
+
+
+@app.task(priority=20)
+def cancel_held(call_group_id: int) -> None:
+    """Cancel what is held of a cancelled call group."""
+    steer.cancel_held(call_group_id)
+
+
+@app.task(priority=20)
+def plan_request(request_id: str) -> None:
+    """Plan a large call request."""
+    request = CallRequest.objects.filter(pk=request_id, state=RequestState.PLANNING).first()
+    if request:
+        plan.make_plan(request)
+
+
+@app.task(priority=20)
+def start_request(request_id: str) -> None:
+    """Start a large call request that somebody confirmed."""
+    try:
+        start.start(request_id)
+    except start.NothingToCall as error:
+        CallRequest.objects.filter(pk=request_id).update(state=RequestState.FAILED, error=str(error))
+
+
+ORPHANS_SQL = """
+    SELECT b.call_group_id, b.lane FROM calls_batch AS b JOIN calls_callgroup AS g ON g.id = b.call_group_id
+    WHERE (b.state = 'sending' AND b.sent_at < %(overdue)s
+        OR b.state = 'pending' AND b.due_at < %(overdue)s AND g.state = 'running')
+    AND NOT EXISTS (
+        SELECT FROM procrastinate_jobs AS j WHERE j.status IN ('todo', 'doing')
+        AND j.lock = 'hand-over-' || b.call_group_id || '-' || b.lane
+    )
+    GROUP BY b.call_group_id, b.lane
+"""
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queueing_lock="sweep", pass_context=False)
+def sweep(timestamp: int) -> None:
+    """Find work that lost its job, which a crash or a bug can do, and give it one."""
+    overdue = timezone.now() - OVERDUE
+    with connection.cursor() as cursor:
+        cursor.execute(ORPHANS_SQL, {"overdue": overdue})
+        for call_group_id, lane in cursor.fetchall():
+            _hand_over_lane_later(call_group_id, lane, timezone.now())
+    unasked = Batch.objects.filter(check_at__lt=overdue).values_list("call_group", flat=True).distinct()
+    for call_group_id in unasked:
+        follow_later(call_group_id, timezone.now())
+    uncancelled = CallGroup.objects.unfinished().filter(state=GroupState.CANCELLED, held__gt=0, state_at__lt=overdue)
+    for group in uncancelled:
+        cancel_held_later(group.pk)
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queueing_lock="revive")
+async def revive(timestamp: int) -> None:
+    """Give the jobs of dead workers to living ones; each job copes with having been begun before."""
+    for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_WORKER):
+        await app.job_manager.retry_job(job)
+
+
+FOLD_SQL = """
+    WITH folded AS (
+        DELETE FROM calls_activity WHERE (quarter, owner_id, status) IN (
+            SELECT quarter, owner_id, status FROM calls_activity
+            WHERE quarter > now() - interval '3 days' GROUP BY 1, 2, 3 HAVING count(*) > 1
+        )
+        RETURNING quarter, owner_id, status, calls, seconds
+    )
+    INSERT INTO calls_activity (quarter, owner_id, status, calls, seconds)
+    SELECT quarter, owner_id, status, sum(calls), sum(seconds) FROM folded GROUP BY 1, 2, 3 HAVING sum(calls) <> 0
+"""
+
+
+@app.periodic(cron="*/5 * * * *")
+@app.task(queueing_lock="fold_activity", lock="fold_activity")
+def fold_activity(timestamp: int) -> None:
+    """Fold the changes of one key into one row, so that reading stays cheap (see :class:`calls.models.Activity`)."""
+    with connection.cursor() as cursor:
+        cursor.execute(FOLD_SQL)
+
+
+@app.periodic(cron="17 3 * * *")
+@app.task(queueing_lock="tidy")
+def tidy(timestamp: int) -> None:
+    """Forget call requests that were never started."""
+    old = CallRequest.objects.filter(created_at__lt=timezone.now() - PLANS_KEPT, call_group=None)
+    old.delete()
+
+
+@app.periodic(cron="27 3 * * *")
+@app.task(queueing_lock="forget_jobs")
+async def forget_jobs(timestamp: int) -> None:
+    """Delete the records of jobs that ended a day ago or earlier."""
+    await app.job_manager.delete_old_jobs(nb_hours=24, include_failed=True, include_cancelled=True, include_aborted=True)
