@@ -14,6 +14,7 @@ from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResu
 _E164_DIGITS = 15
 # A short code has at most 6 digits, emergency numbers at most 4.
 _SHORT_CODE_DIGITS = 6
+_SHORTEST_IN_LIST = 7
 _LONGEST_TEXT = 100
 
 _SEPARATORS = str.maketrans("", "", " .-()/[]")
@@ -67,6 +68,42 @@ def dialable(e164: str, region: str) -> str:
     except NumberError:
         return digits
     return e164
+
+
+def split(text: str, region: str, bare_international: bool = False) -> list[str]:
+    """Return the parts of `text` that are one number each, where several stand with only spaces between them.
+
+    What is one number as a whole stays whole ("020 7946 0001"), and so does what doesn't divide into numbers
+    without a rest, unless most of its words are long enough to be numbers by themselves.
+    """
+    words = text.replace("+", " +").split()
+    if len(words) < 2 or _reads(text, region, bare_international):
+        return [text]
+    parts: list[str] = []
+    start = 0
+    while start < len(words):
+        # A number has at most 15 digits and few people write it in more than seven words.
+        for end in range(start + 1, min(start + 8, len(words)) + 1):
+            part = " ".join(words[start:end])
+            if _reads(part, region, bare_international):
+                parts.append(part)
+                start = end
+                break
+        else:
+            long = sum(len(word) >= _SHORTEST_IN_LIST for word in words)
+            return words if long * 2 > len(words) else [text]
+    return parts
+
+
+def _reads(text: str, region: str, bare_international: bool) -> bool:
+    """Tell whether `text` is a number; without asking phonenumbers where it can't be one of a list."""
+    if not _SHORTEST_IN_LIST <= sum(map(str.isdigit, text)) <= _E164_DIGITS + 3:
+        return False
+    try:
+        normalise(text, region, bare_international=bare_international)
+    except NumberError:
+        return False
+    return True
 
 
 def pretty(e164: str) -> str:

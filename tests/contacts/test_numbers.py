@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat
 
-from calls.contacts.numbers import NumberError, dialable, normalise, pretty
+from calls.contacts.numbers import NumberError, dialable, normalise, pretty, split
 
 INDIAN = "+918123456789"
 BRITISH = "+442079460001"
@@ -149,6 +149,26 @@ def test_what_is_dialled_reads_back_as_the_same_number(home: str) -> None:
 def test_pretty() -> None:
     assert pretty(INDIAN) == "+91 81234 56789"
     assert pretty("99XXXXXXXX") == "99XXXXXXXX"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("020 7946 0001", ["020 7946 0001"]),
+        ("02079460001 02079460002", ["02079460001", "02079460002"]),
+        ("020 7946 0001 020 7946 0002", ["020 7946 0001", "020 7946 0002"]),
+        ("+442079460001+442079460002", ["+442079460001", "+442079460002"]),
+        ("+44 20 7946 0001 02079460002", ["+44 20 7946 0001", "02079460002"]),
+        # Where not all are numbers, each long word stands for itself; a torn number is not made into another one.
+        ("02079460001 02079460002 123", ["02079460001", "02079460002", "123"]),
+        ("12 020 7946 0001", ["12 020 7946 0001"]),
+        ("020 7946", ["020 7946"]),
+        ("Asha", ["Asha"]),
+        ("", [""]),
+    ],
+)
+def test_several_numbers_with_only_spaces_between(text: str, parts: list[str]) -> None:
+    assert split(text, "GB") == parts
 
 
 @given(st.text() | st.text(alphabet="0123456789+-() .xE,;#\u200b٣८'"), st.sampled_from(["IN", "GB", "US"]))
