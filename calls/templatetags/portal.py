@@ -188,7 +188,7 @@ def hour_chart(
     top = _round_up(max((sum(row["counts"].values()) for row in rows), default=0))
     used = {status for row in rows for status, number in row["counts"].items() if number}
     statuses = sorted(used, key=lambda status: _order((status, 0)))
-    step = 720 / len(rows) if rows else 720
+    step = 100 / len(rows) if rows else 100
     bars = [_bar(row, place, step, top, statuses, now) for place, row in enumerate(rows)]
     lines = [{"y": f"{10 + 140 * (1 - share):.1f}", "value": round(top * share)} for share in (0, 0.5, 1)]
     return {
@@ -205,7 +205,7 @@ def _bar(
 ) -> dict[str, Any]:
     """One hour of the chart: the place of its column and the segments from the base line upwards."""
     counts, base, segments = row["counts"], 150.0, []
-    left = 40 + place * step
+    left = place * step
     for status in statuses:
         height = 140 * counts.get(status, 0) / top
         if height:
@@ -219,6 +219,7 @@ def _bar(
         "width": f"{step * 0.68:.2f}",
         "middle": f"{left + step / 2:.2f}",
         "labelled": row["hour"] % 3 == 0,
+        "odd": row["hour"] % 6 != 0,
         "is_now": row["hour"] == now,
         "total": sum(counts.values()),
         "segments": segments,
@@ -234,12 +235,10 @@ def _order(item: tuple[str, int]) -> tuple[int, str]:
 
 
 def _round_up(number: int) -> int:
-    """The next even "round" number, for the top of an axis: 7 -> 8, 23 -> 30, 180 -> 200."""
-    size = 10 ** max(len(str(max(number, 1))) - 1, 0)
-    for factor in (1, 2, 4, 6, 8, 10):
-        if number <= factor * size:
-            return max(factor * size, 2)
-    return 10 * size
+    """The next round number that can be halved, for the top of an axis: 7 -> 8, 23 -> 30, 140 -> 150."""
+    size = 10 ** (len(str(max(number, 1))) - 1)
+    tops = (size * tenths // 10 for tenths in (10, 15, 20, 30, 40, 50, 60, 80, 100))
+    return next(top for top in tops if top >= number and top % 2 == 0)
 
 
 @register.inclusion_tag("components/waveform.html")

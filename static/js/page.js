@@ -1,5 +1,14 @@
-// Small conveniences: copy buttons, and waveforms that follow their player.
+// Small conveniences: focus in dialogs, copy buttons, and waveforms that follow their player.
 (() => {
+  // An opened confirmation (a popover) starts on its safe answer. The event doesn't bubble, hence "true".
+  addEventListener(
+    "toggle",
+    (event) => {
+      if (event.newState === "open" && event.target.matches(".dialog")) event.target.querySelector(".dialog-footer button").focus();
+    },
+    true,
+  );
+
   const copy = async (text) => {
     if (navigator.clipboard) return navigator.clipboard.writeText(text);
     // Over plain HTTP on another host the clipboard is closed to scripts; the old way still works.
