@@ -4,20 +4,25 @@
 import os
 import sys
 
-from obdportal.postgres import provide_database
+from obdportal.postgres import DatabaseUnavailableError, provide_database
+from obdportal.processes import end_with_parent
 
-# Commands that never ask the database anything. `run` provides it itself, once it holds the lock on DATA_DIR.
-WITHOUT_DATABASE = {"check", "collectstatic", "diffsettings", "help", "makemigrations", "run", "version"}
+# Commands that never ask the database anything.
+WITHOUT_DATABASE = {"check", "collectstatic", "diffsettings", "help", "makemigrations", "version"}
 
 
 def main() -> None:
     """Run the command that is named on the command line."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "obdportal.settings")
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
+    end_with_parent()
     if command not in WITHOUT_DATABASE and not command.startswith("-") and "--help" not in sys.argv:
-        provide_database()
+        try:
+            provide_database()
+        except DatabaseUnavailableError as error:
+            sys.exit(f"{error}")
 
-    from django.core.management import execute_from_command_line  # noqa: PLC0415 - settings come after the database
+    from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)
 

@@ -1,5 +1,6 @@
 """Log lines without personal data."""
 
+import http
 import logging
 import re
 
@@ -13,3 +14,8 @@ class PlainFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, with its traceback."""
         return _QUOTED_ROW.sub(r"\1: (left out)", super().format(record))
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Tell whether a record is worth a line: not that /healthz answered 503, which its reader knows already."""
+    return getattr(record, "status_code", None) != http.HTTPStatus.SERVICE_UNAVAILABLE

