@@ -57,9 +57,10 @@ def _read(source: BinaryIO | Path) -> bytes:
 
 
 def _run(data: bytes, ending: str) -> bytes:
-    """The worker's answer. Its environment is empty but for what keeps it small: it needs no setting and no secret."""
+    """The worker's answer. Of the environment it gets only what lets it start: no setting and no secret."""
     command = [sys.executable, "-m", "calls.media.worker", ending]
     environment = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
+    environment |= {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "PATH", "PYTHONPATH") if key in os.environ}
     try:
         done = subprocess.run(  # noqa: S603 (our own program; the ending is at most eight letters and digits)
             command, input=data, capture_output=True, timeout=TIMEOUT, cwd=_ROOT, env=environment, check=False

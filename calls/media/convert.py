@@ -43,7 +43,7 @@ def convert(data: bytes, ending: str) -> Prepared:
         extra.append(f"Its {count} channels cancel each other out when mixed; only channel {channel + 1} is used.")
         decoded = decode.decode(data, found, channel)
     _check_length(decoded, found)
-    samples = _limited(decoded.samples)
+    samples = _limited(decoded.pieces)
     measured = measure(samples)
     wav = wav_file(samples)
     return Prepared(
@@ -67,7 +67,7 @@ def _lost_in_the_mix(decoded: decode.Decoded) -> int | None:
 
 
 def _check_length(decoded: decode.Decoded, found: Found) -> None:
-    if not decoded.samples.size:
+    if not any(piece.size for piece in decoded.pieces):
         raise AudioRefused(f"This {found.kind.label} file has no sound in it (0 seconds). {RULE}")
     lengths = [length for length in (found.declared, *decoded.declared) if length]
     real = decoded.seconds
@@ -78,12 +78,17 @@ def _check_length(decoded: decode.Decoded, found: Found) -> None:
         )
 
 
-def _limited(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+def _limited(pieces: list[NDArray[np.float32]]) -> NDArray[np.int16]:
     """As 16 bits. The low-pass filter overshoots at steep edges: then all is turned down rather than cut off."""
-    peak = float(np.abs(samples).max())
-    if peak > 1:
-        samples /= np.float32(peak)
-    return to_int16(samples)
+    peak = max(float(np.abs(piece).max(initial=0)) for piece in pieces)
+    gain = np.float32(1 / max(1.0, peak))
+    samples = np.empty(sum(piece.size for piece in pieces), np.int16)
+    position = 0
+    # One by one, since ten minutes of floats need twice the room of what becomes of them.
+    for piece in pieces:
+        samples[position : position + piece.size] = to_int16(piece * gain)
+        position += piece.size
+    return samples
 
 
 def _describe(decoded: decode.Decoded, found: Found) -> str:

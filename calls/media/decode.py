@@ -19,7 +19,9 @@ from calls.media.kinds import KINDS, Found
 from calls.media.prepared import MAX_SECONDS, RULE, AudioRefused, show_seconds
 from calls.media.wav import RATE
 
-MAX_CHANNELS = 8
+MAX_CHANNELS = 6
+"""5.1 and below. From eight channels on, PyAV reads past the end of a planar frame's list of channels."""
+
 MIN_RATE, MAX_RATE = 4000, 192_000
 WORK_SECONDS = 40.0
 """Time that decoding may take. The longest allowed file needs a few seconds."""
@@ -46,13 +48,13 @@ av.logging.set_level(None)
 
 @dataclass(slots=True)
 class Decoded:
-    """The sound at 8 kHz (floats, full scale is 1) and what was seen of the original on the way.
+    """The sound at 8 kHz (pieces of floats, full scale is 1) and what was seen of the original on the way.
 
     ``declared`` are lengths in seconds by the container; powers are means over all samples; ``clipped`` is the share of
     original samples at full scale as clipping leaves them; ``damaged`` of ``packets`` pieces could not be decoded.
     """
 
-    samples: NDArray[np.float32]
+    pieces: list[NDArray[np.float32]]
     seconds: float
     rate: int
     channels: int
@@ -71,7 +73,7 @@ class _Source:
 
     def __init__(self, data: bytes, start: int) -> None:
         self._file = io.BytesIO(data)
-        self._start = start
+        self._start, self._end = start, len(data)
         self._deadline = time.monotonic() + WORK_SECONDS
         self._file.seek(start)
         self.opened_other = False
@@ -84,7 +86,7 @@ class _Source:
         return b"" if self.late else self._file.read(size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        base = {0: self._start, 1: self._file.tell(), 2: self._file.getbuffer().nbytes}[whence]
+        base = {0: self._start, 1: self._file.tell(), 2: self._end}[whence]
         return self._file.seek(max(self._start, base + offset)) - self._start
 
     def tell(self) -> int:
@@ -182,9 +184,9 @@ class _Decoding:
             raise AudioRefused(f"This file takes longer than {WORK_SECONDS:.0f} seconds to read. {RULE}")
         if self.damaged * 2 > self.packets:
             raise _damaged(self.found)
-        samples, total = resampler.finish(), max(1, self.tally.samples)
+        total = max(1, self.tally.samples)
         return Decoded(
-            samples=samples,
+            pieces=resampler.finish(),
             seconds=self.seconds,
             rate=self.rate,
             channels=self.channels,
@@ -265,7 +267,8 @@ class _Decoding:
         if not self.rate:
             self.rate, self.channels = rate, channels
         self.seconds += frame.samples / rate
-        if self.seconds > MAX_SECONDS:
+        # Not to the last bit: the lengths of the pieces are rounded.
+        if self.seconds > MAX_SECONDS + 0.01:
             longer = max([length for length in (self.found.declared, *self._declared()) if length], default=0.0)
             came = (
                 f"lasts {show_seconds(longer)}" if longer > MAX_SECONDS else f"lasts over {show_seconds(MAX_SECONDS)}"
@@ -318,10 +321,10 @@ class _Resampler:
         if self._count >= _BATCH:
             self._convert()
 
-    def finish(self) -> NDArray[np.float32]:
-        """All of it."""
+    def finish(self) -> list[NDArray[np.float32]]:
+        """All of it, in order."""
         self._end_piece()
-        return np.concatenate(self._done) if self._done else np.zeros(0, np.float32)
+        return self._done
 
     def _end_piece(self) -> None:
         self._convert()

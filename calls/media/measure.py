@@ -38,7 +38,7 @@ def measure(samples: NDArray[np.int16]) -> Measured:
     windows = _window_powers(samples)
     heard = np.flatnonzero(windows > 10 ** (SILENCE_DBFS / 10))
     peaks = _columns(samples)
-    peak = dbfs(int(np.abs(samples.astype(np.int32)).max()) / _FULL_SCALE)
+    peak = dbfs(max(int(samples.max()), -int(samples.min())) / _FULL_SCALE)
     if not heard.size:
         loudness = dbfs(math.sqrt(float(windows.mean())))
         return Measured(peak, loudness, True, samples.size / RATE, samples.size / RATE, peaks)
@@ -50,16 +50,20 @@ def measure(samples: NDArray[np.int16]) -> Measured:
 
 def _window_powers(samples: NDArray[np.int16]) -> NDArray[np.float64]:
     """Mean power of each twentieth of a second, full scale being 1."""
+    # A minute at a time: as floats, a long sound would need much room at once.
+    minute = 1200 * _WINDOW
+    return np.concatenate([_powers(samples[start : start + minute]) for start in range(0, samples.size, minute)])
+
+
+def _powers(samples: NDArray[np.int16]) -> NDArray[np.float64]:
     starts = np.arange(0, samples.size, _WINDOW)
-    # The sums alone need float64; the samples themselves stay small.
-    squares = np.square(samples.astype(np.float32) / np.float32(_FULL_SCALE))
-    lengths = np.diff(np.append(starts, samples.size))
-    return np.add.reduceat(squares, starts, dtype=np.float64) / lengths
+    squares = np.square(samples.astype(np.float64) / _FULL_SCALE)
+    return np.add.reduceat(squares, starts) / np.diff(np.append(starts, samples.size))
 
 
 def _columns(samples: NDArray[np.int16]) -> list[int]:
     """The loudest sample of each column, 0 to 100; rounded up so that a faint sound still shows."""
     columns = min(PEAK_COLUMNS, samples.size)
     starts = np.arange(columns) * samples.size // columns
-    loudest = np.maximum.reduceat(np.abs(samples.astype(np.int32)), starts)
-    return [math.ceil(int(value) * 100 / 32768) for value in loudest]
+    highest, lowest = np.maximum.reduceat(samples, starts), np.minimum.reduceat(samples, starts)
+    return [math.ceil(max(int(high), -int(low)) * 100 / 32768) for high, low in zip(highest, lowest, strict=True)]
