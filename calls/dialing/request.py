@@ -3,6 +3,7 @@
 The browser form and the API both end here; nothing else starts calls (DESIGN.md, "call request").
 """
 
+import json
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -62,6 +63,11 @@ class Options:
     def rings_at(self, now: datetime) -> datetime:
         """When the first phone may ring, whoever waits for it."""
         return (self.schedule_time or now) + timedelta(seconds=self.delay)
+
+    @property
+    def meta_text(self) -> str:
+        """The metadata as people read it."""
+        return json.dumps(self.meta, ensure_ascii=False) if self.meta else ""
 
     def as_json(self) -> dict[str, Any]:
         """For a JSON column; :meth:`from_json` reads it back."""

@@ -4,9 +4,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import models, transaction
 
+from calls.media.prepared import Prepared
 from calls.models.access import EnabledQuerySet
 
 REFERENCE_MAX = 2**53
@@ -70,6 +72,18 @@ class Sound(Reference):
     def reference(self) -> str:
         """As the OBD API writes it, such as `123.sound`."""
         return f"{self.number}.sound"
+
+    def keep(self, prepared: Prepared) -> None:
+        """Save with this audio as its file; an older file is removed once the change is certain."""
+        old = self.file.name if self.file else ""
+        self.file.save(f"{self.number}-{prepared.sha256[:12]}.wav", ContentFile(prepared.wav), save=False)
+        self.seconds, self.peaks, self.sha256 = prepared.seconds, prepared.peaks, prepared.sha256
+        self.peak_dbfs, self.rms_dbfs = prepared.peak_dbfs, prepared.rms_dbfs
+        self.source_format, self.warnings = prepared.source_format[:100], prepared.warnings
+        self.save()
+        if old:
+            storage = self.file.storage
+            transaction.on_commit(lambda: storage.delete(old))
 
 
 class IVR(Reference):

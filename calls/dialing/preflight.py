@@ -1,0 +1,85 @@
+"""The preflight: what a planned call request would do, and what the person who starts it should know first."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.utils import timezone
+
+from calls.dialing.estimate import batches_needed, takes
+from calls.dialing.hours import Hours
+from calls.dialing.request import Options
+from calls.models import CallGroup, CallRequest, Sound, Waits
+
+SPOKEN_PER_SECOND = 14
+"""Characters of English that a synthetic voice speaks in a second, about."""
+
+SENSIBLE_SECONDS = 60
+"""Longer than this few people listen."""
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """Figures and warnings (plain sentences). Times are aware."""
+
+    batches: int
+    begins: datetime
+    ends: datetime
+    warnings: list[str]
+
+
+def preflight(request: CallRequest, now: datetime) -> Preflight:
+    """What starting `request` at `now` would do."""
+    options = Options.from_json(request.options)
+    begins = options.rings_at(now)
+    ends = begins + takes(request.callable, options.retries)
+    batches = 1 if options.carrier_group else batches_needed(request.callable)
+    return Preflight(batches, begins, ends, [*_warnings(request, options, begins, ends)])
+
+
+def _warnings(request: CallRequest, options: Options, begins: datetime, ends: datetime) -> Iterator[str]:
+    yield from _about_hours(begins, ends)
+    if options.carrier_group:
+        yield (
+            f"The carrier holds the contact group “{options.carrier_group}” and picks its numbers: the portal can "
+            "check neither duplicates nor the suppression list nor how many people are called."
+        )
+    if options.waits == Waits.CARRIER and (options.schedule_time or options.delay):
+        yield "The carrier waits for the start: the calls are handed over at once and can't be cancelled then."
+    yield from _about_audio(options)
+    if options.callback and settings.CARRIER == "sandbox":
+        yield "The sandbox requests no callback URLs."
+    if request.parent and (earlier := _made_again(request.parent)):
+        yield (
+            f"Calls of call group {request.parent.pk} were made again before, as call group {earlier.pk}: "
+            "people reached there would be called once more."
+        )
+
+
+def _about_hours(begins: datetime, ends: datetime) -> Iterator[str]:
+    hours = Hours.from_settings()
+    if not hours.allow(begins):
+        opening = timezone.localtime(hours.next_opening(begins))
+        yield (
+            f"Outside calling hours: phones would ring at {timezone.localtime(begins):%H:%M}, calling hours are "
+            f"{hours} ({settings.TIME_ZONE}). They open next on {opening.day} {opening:%b} at {opening:%H:%M}."
+        )
+    elif not hours.allow(ends):
+        yield f"Some calls would ring after calling hours, which are {hours} ({settings.TIME_ZONE})."
+
+
+def _about_audio(options: Options) -> Iterator[str]:
+    spoken = round(len(options.message) / SPOKEN_PER_SECOND)
+    if spoken > SENSIBLE_SECONDS:
+        yield f"The message takes about {spoken} seconds to speak; few people listen for more than {SENSIBLE_SECONDS}."
+    number, _, kind = options.play.partition(".")
+    sound = Sound.objects.filter(number=number).first() if kind == "sound" else None
+    if sound and not sound.file:
+        yield f"The portal has no file of {sound.reference}: the carrier must have one under that reference."
+    elif sound:
+        yield from (f"{sound.reference}: {warning}" for warning in sound.warnings)
+
+
+def _made_again(parent: CallGroup) -> CallGroup | None:
+    return parent.children.order_by("-pk").first()

@@ -1,0 +1,191 @@
+"""Start calls: the form, the preflight, and the confirm that starts them."""
+
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRedirect
+
+from calls.dialing.plan import INLINE_LIMIT, expected_numbers, make_plan
+from calls.dialing.preflight import preflight as make_preflight
+from calls.dialing.request import Options
+from calls.dialing.start import NothingToCall, start
+from calls.forms.start import AGAIN, GROUPS, IVR_KIND, SOUND, StartForm
+from calls.models import IVR, CallGroup, CallRequest, ContactGroup, Outcome, RequestState, Sound, User
+from calls.tasks import plan_request, start_request
+from calls.views.paging import keyset
+from calls.views.polling import is_refresh, live
+
+TILES = {
+    Outcome.CALLABLE: "each called once",
+    Outcome.DUPLICATE: "listed more than once, called once",
+    Outcome.INVALID: "not a number that can be called",
+    Outcome.SUPPRESSED: "on the suppression list",
+}
+"""What the preflight counts, and what that means."""
+
+
+def _starter(request: HttpRequest) -> User:
+    """The user, who may start calls. Raises PermissionDenied."""
+    user = request.user
+    if not isinstance(user, User) or not user.can_start_calls:
+        raise PermissionDenied("Your profile does not let you start calls.")
+    return user
+
+
+@require_http_methods(["GET", "POST"])
+def form(request: HttpRequest) -> HttpResponse:
+    """The form; a valid one becomes a call request, whose preflight is shown next."""
+    user = _starter(request)
+    if request.method == "POST":
+        filled = StartForm(request.POST, user=user)
+        if filled.is_valid():
+            return redirect("preflight", _new_request(user, filled).pk)
+        return _show_form(request, filled, status=422)
+    if "change" in request.GET:
+        return _show_form(request, StartForm(_typed_before(user, request.GET["change"]), user=user))
+    return _show_form(request, StartForm(user=user, initial=_initial(user, request.GET.dict())))
+
+
+def _show_form(request: HttpRequest, filled: StartForm, status: int = 200) -> HttpResponse:
+    rare = ("scheduletime", "delay", "waits", "newgroup", "custom", "meta", "callback")
+    opened = any(name in filled.errors or filled[name].value() not in (None, "", *_usual(name)) for name in rare)
+    return render(request, "start/form.html", {"form": filled, "open_options": opened}, status=status)
+
+
+def _usual(name: str) -> tuple[Any, ...]:
+    return {"waits": ("portal",), "newgroup": (True, "on"), "delay": ("0", 0)}.get(name, ())
+
+
+def _typed_before(user: User, request_id: str) -> dict[str, Any]:
+    try:
+        return get_object_or_404(CallRequest.objects.visible_to(user), pk=uuid.UUID(request_id)).typed  # type: ignore[no-any-return]
+    except ValueError:
+        raise Http404 from None
+
+
+def _initial(user: User, asked: dict[str, str]) -> dict[str, Any]:
+    """What links from other pages fill in: `group`, `play`, or `again` with `status` and `digits`."""
+    group = ContactGroup.objects.visible_to(user).filter(pk=_whole(asked.get("group"))).first()
+    initial: dict[str, Any] = {"who": GROUPS, "groups": [group.pk]} if group else {}
+    number, _, kind = asked.get("play", "").partition(".")
+    if sound := kind == "sound" and Sound.objects.visible_to(user).filter(number=_whole(number)).first():
+        initial |= {"heard": SOUND, "sound": sound.pk}
+    if ivr := kind == "ivr" and IVR.objects.visible_to(user).filter(number=_whole(number)).first():
+        initial |= {"heard": IVR_KIND, "ivr": ivr.pk}
+    if _whole(asked.get("again")):
+        initial |= _initial_again(user, asked)
+    return initial
+
+
+def _whole(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
+def _initial_again(user: User, asked: dict[str, str]) -> dict[str, Any]:
+    parent = get_object_or_404(CallGroup.objects.visible_to(user), pk=_whole(asked["again"]))
+    initial: dict[str, Any] = {
+        "who": AGAIN,
+        "again_group": parent.pk,
+        "again_statuses": asked.get("status", ""),
+        "again_digits": asked.get("digits", ""),
+        "campaign": parent.campaign,
+        "retries": str(parent.retries),
+        "message": parent.message,
+        "heard": "message" if parent.message else SOUND,
+    }
+    return initial | _initial(user, {"play": parent.play})
+
+
+def _new_request(user: User, filled: StartForm) -> CallRequest:
+    """Keep the call request, and plan it: now, or in a worker if it is large."""
+    request = CallRequest.objects.create(
+        owner=user,
+        typed=filled.typed(),
+        options=filled.options.as_json(),
+        parent=filled.parent if filled.options.again else None,
+    )
+    request.expected = expected_numbers(filled.options, request.typed.get("numbers") or "")
+    request.save(update_fields=["expected"])
+    if request.expected <= INLINE_LIMIT:
+        make_plan(request)
+    else:
+        plan_request.configure(lock=f"plan-{request.pk}").defer(request_id=str(request.pk))
+    return request
+
+
+@require_GET
+def preflight(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """What the call request would do; while it is planned or started in a worker, how far that is."""
+    asked = get_object_or_404(CallRequest.objects.visible_to(request.user), pk=pk)
+    if asked.call_group_id:
+        done = HttpResponseClientRedirect if is_refresh(request) else redirect
+        return done(reverse("call_group", args=[asked.call_group_id]))
+    working = asked.state in (RequestState.PLANNING, RequestState.STARTING)
+    context: dict[str, Any] = {"asked": asked, "options": Options.from_json(asked.options), "working": working}
+    if asked.state == RequestState.PLANNED:
+        context["preflight"] = make_preflight(asked, timezone.now())
+        context["tiles"] = [(outcome, getattr(asked, outcome), note) for outcome, note in TILES.items()]
+        context["may_start"] = isinstance(request.user, User) and request.user.can_start_calls
+    return live(request, "start/preflight.html", "plan", context, final=not working)
+
+
+@require_GET
+def numbers(request: HttpRequest, pk: uuid.UUID, outcome: str) -> HttpResponse:
+    """The numbers of a call request with one outcome, in pages."""
+    asked = get_object_or_404(CallRequest.objects.visible_to(request.user), pk=pk)
+    if outcome not in Outcome.values:
+        raise Http404
+    page = keyset(asked.planned.filter(outcome=outcome), request, "position")
+    return render(request, "start/numbers.html", {"asked": asked, "outcome": Outcome(outcome), "page": page})
+
+
+@require_POST
+def confirm(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Start the call request, once: whoever presses again lands on what was started.
+
+    What was true at the form may have changed: it is all checked again, and nothing that was typed is lost.
+    """
+    asked = get_object_or_404(CallRequest.objects.visible_to(request.user), pk=pk)
+    if asked.state in (RequestState.STARTING, RequestState.STARTED):
+        messages.info(request, "These calls were started already. Nothing was started twice.")
+        return redirect("preflight", pk)
+    user = _starter(request)
+    filled = StartForm(asked.typed, user=user, now=asked.created_at)
+    if not filled.is_valid():
+        messages.error(request, "Something has changed since you filled this in. Nothing was started.")
+        return _show_form(request, filled, status=409)
+    planned = CallRequest.objects.filter(pk=pk, state=RequestState.PLANNED)
+    if planned.update(state=RequestState.STARTING):
+        _start(request, asked)
+    return redirect("preflight", pk)
+
+
+def _start(request: HttpRequest, asked: CallRequest) -> None:
+    if asked.callable > INLINE_LIMIT:
+        start_request.configure(lock=f"start-{asked.pk}").defer(request_id=str(asked.pk))
+        return
+    try:
+        group = start(asked.pk)
+    except NothingToCall as error:
+        CallRequest.objects.filter(pk=asked.pk).update(state=RequestState.PLANNED)
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"Started as call group {group.pk}.")
+
+
+@require_POST
+def cancel(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Drop a call request that was not started; the form shows again what was typed."""
+    asked = get_object_or_404(CallRequest.objects.visible_to(request.user), pk=pk)
+    droppable = CallRequest.objects.filter(pk=pk, state__in=[RequestState.PLANNING, RequestState.PLANNED])
+    if not droppable.update(state=RequestState.CANCELLED):
+        return redirect("preflight", asked.pk)
+    messages.info(request, "Nothing was started.")
+    return redirect(f"{reverse('start')}?change={asked.pk}")
