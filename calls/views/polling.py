@@ -6,7 +6,9 @@ with 204 and no body. A final fragment has no trigger (`{% if poll_url %}`).
 """
 
 import hashlib
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -15,14 +17,49 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
+from django.utils.safestring import SafeString, mark_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 _VERSION = "__version__"
+_CSRF_TOKEN = re.compile(r'(?<=name="csrfmiddlewaretoken" value=")\w+')
+"""Another one each time, whatever else is shown."""
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A rendered fragment, and the version that its address for the next refresh carries."""
+
+    html: SafeString
+    version: str
 
 
 def is_refresh(request: HttpRequest) -> bool:
     """Whether htmx asks for the fragment again."""
     return bool(getattr(request, "htmx", False)) and "v" in request.GET
+
+
+def fragment_of(
+    request: HttpRequest, template: str, partial: str, context: dict[str, Any], *, path: str = "", final: bool = False
+) -> Fragment:
+    """Render `partial` of `template`; `path` is where it asks for itself again (default: the page's own address).
+
+    The partial finds `poll_url` in its context, which is empty if `final`. It keeps the page's filter, if `path` is
+    left out or the fragment's own view reads the same parameters.
+    """
+    query = request.GET.copy()
+    query["v"] = _VERSION
+    context = context | {"poll_url": "" if final else f"{path or request.path}?{query.urlencode()}"}
+    html = render_to_string(f"{template}#{partial}", context, request)
+    version = hashlib.blake2b(_CSRF_TOKEN.sub("", html).encode(), digest_size=8).hexdigest()
+    return Fragment(mark_safe(html.replace(_VERSION, version)), version)  # noqa: S308 - rendered here
+
+
+def refreshed(request: HttpRequest, fragment: Fragment) -> HttpResponse:
+    """The answer to a refresh: the fragment, or nothing (204) if it is what the page shows."""
+    same = request.GET.get("v") == fragment.version
+    response = HttpResponse(status=204) if same else HttpResponse(fragment.html)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
 
 
 def live(
@@ -33,19 +70,10 @@ def live(
     The partial finds `poll_url` in its context: the address to ask again, or empty if `final`. The page includes it
     as the safe text `fragment`.
     """
-    query = request.GET.copy()
-    query["v"] = _VERSION
-    context = context | {"poll_url": "" if final else f"{request.path}?{query.urlencode()}"}
-    fragment = render_to_string(f"{template}#{partial}", context, request)
-    version = hashlib.blake2b(fragment.encode(), digest_size=8).hexdigest()
-    fragment = fragment.replace(_VERSION, version)
+    fragment = fragment_of(request, template, partial, context, final=final)
     if is_refresh(request):
-        same = request.GET["v"] == version
-        response = HttpResponse(status=204) if same else HttpResponse(fragment)
-    else:
-        from django.utils.safestring import mark_safe
-
-        response = render(request, template, context | {"fragment": mark_safe(fragment)})  # noqa: S308 - rendered above
+        return refreshed(request, fragment)
+    response = render(request, template, context | {"fragment": fragment.html})
     patch_vary_headers(response, ["HX-Request"])
     return response
 
@@ -55,8 +83,9 @@ def login_by_htmx(get_response: Callable[[HttpRequest], HttpResponse]) -> Callab
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        login = resolve_url(settings.LOGIN_URL)
-        if getattr(request, "htmx", False) and response.get("Location", "").startswith(login):
+        if not getattr(request, "htmx", False):
+            return response
+        if response.get("Location", "").startswith(resolve_url(settings.LOGIN_URL)):
             came_from = request.htmx.current_url_abs_path or "/"  # type: ignore[attr-defined]
             return HttpResponseClientRedirect(redirect_to_login(came_from).url)
         return response

@@ -22,12 +22,17 @@ def healthz(request: HttpRequest) -> JsonResponse:
     return JsonResponse(answer, status=200 if all(parts.values()) else 503)
 
 
+def worker_alive() -> bool:
+    """Whether a worker has given a sign of life lately. Raises DatabaseError."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM procrastinate_workers WHERE last_heartbeat > now() - %s)", [WORKER_SILENCE]
+        )
+        return bool(cursor.fetchone()[0])
+
+
 def _database_and_worker() -> tuple[bool, bool]:
-    query = "SELECT EXISTS (SELECT FROM procrastinate_workers WHERE last_heartbeat > now() - %s)"
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(query, [WORKER_SILENCE])
-            (worker,) = cursor.fetchone()
+        return True, worker_alive()
     except DatabaseError:
         return False, False
-    return True, worker
