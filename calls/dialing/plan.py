@@ -123,14 +123,16 @@ def _plan_entries(request: CallRequest, entries: Iterable[Entry]) -> bool:
 def _sources(options: Options) -> Iterable[tuple[str, dict[str, Any]]]:
     """The queries that give the numbers, each with its parameters."""
     if options.again:
+        # As calls.contacts.search.with_digits reads them: what is called is what the filter showed.
         digits = options.again.digits
+        ends = digits.lstrip("0") or digits
         yield (
             AGAIN_SQL,
             {
                 "source": options.again.call_group,
                 "statuses": list(options.again.wanted),
                 "first": f"+{digits}%" if digits else "%",
-                "last": f"{digits[::-1]}%",
+                "last": f"{ends[::-1]}%",
             },
         )
     for group in options.contact_groups:
