@@ -14,7 +14,7 @@ class Look(NamedTuple):
 
 
 LOOKS = {
-    # Calls (calls/obd/statuses.py)
+    # Calls, as calls.obd.statuses has them
     "COMPLETED": Look("Completed", "check-circle", "completed"),
     "NOANSWER": Look("No answer", "no-answer", "noanswer"),
     "BUSY": Look("Busy", "busy", "busy"),

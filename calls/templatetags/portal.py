@@ -12,11 +12,13 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from calls.templatetags.looks import NAVIGATION, STATUS_ORDER, look_of
+from calls.contacts.numbers import pretty
+from calls.templatetags import drawings
+from calls.templatetags.looks import NAVIGATION, look_of
 
 register = template.Library()
 
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
 """Shown where there is no value."""
 
 
@@ -104,8 +106,6 @@ def zone_of(local: datetime) -> str:
 @register.filter
 def phone(number: str | None) -> SafeString | str:
     """An E.164 number in international form, kept in one piece."""
-    from calls.contacts.numbers import pretty
-
     return format_html('<span class="phone">{}</span>', pretty(number)) if number else NOTHING
 
 
@@ -144,7 +144,10 @@ def count(number: int | None) -> str:
 
 @register.filter
 def percent(part: float | None, whole: float | None = None) -> str:
-    """`part` of `whole` in per cent; without `whole`, `part` is a ratio from 0 to 1. Never rounds up to 100 nor down to 0."""
+    """`part` of `whole` in per cent; without `whole`, `part` is a ratio from 0 to 1.
+
+    Never rounds up to 100 nor down to 0: "nearly all" and "hardly any" are not "all" and "none".
+    """
     if part is None or (whole is not None and not whole):
         return NOTHING
     share = 100 * (part if whole is None else part / whole)
@@ -157,23 +160,20 @@ def percent(part: float | None, whole: float | None = None) -> str:
 
 @register.inclusion_tag("components/disposition_bar.html")
 def disposition_bar(
-    tally: Mapping[str, int], total: int | None = None, legend: bool = True, label: str = "", thick: bool = False
+    tally: Mapping[str, int], total: int | None = None, *, legend: bool = True, label: str = "", thick: bool = False
 ) -> dict[str, Any]:
     """Draw how many calls have which status: a bar and, unless `legend` is false, the figures in words.
 
     `tally` maps statuses to counts; `total` defaults to their sum (give more to leave room for calls not yet planned).
     """
     whole = total or sum(tally.values())
-    segments, x = [], 0.0
-    for status, number in sorted(tally.items(), key=_order):
-        if number:
-            width = 100 * number / whole if whole else 0
-            look = look_of(status)
-            segments.append(
-                {"status": status, "look": look, "count": number, "x": f"{x:.3f}", "width": f"{width:.3f}"}
-            )
-            x += width
-    return {"segments": segments, "total": whole, "legend": legend, "label": label, "thick": thick}
+    return {
+        "segments": drawings.segments(tally, whole),
+        "total": whole,
+        "legend": legend,
+        "label": label,
+        "thick": thick,
+    }
 
 
 @register.inclusion_tag("components/hour_chart.html")
@@ -182,72 +182,18 @@ def hour_chart(
 ) -> dict[str, Any]:
     """Draw stacked bars of calls by hour, with a table of the same figures for those who don't see it.
 
-    `hours` has one mapping an hour: `{"hour": 9, "counts": {"COMPLETED": 12, "BUSY": 3}}`; `now` marks the present hour.
+    `hours` has one mapping an hour, `{"hour": 9, "counts": {"COMPLETED": 12, "BUSY": 3}}`; `now` marks the present one.
     """
-    rows = [{"hour": int(row["hour"]), "counts": dict(row["counts"])} for row in hours]
-    top = _round_up(max((sum(row["counts"].values()) for row in rows), default=0))
-    used = {status for row in rows for status, number in row["counts"].items() if number}
-    statuses = sorted(used, key=lambda status: _order((status, 0)))
-    step = 100 / len(rows) if rows else 100
-    bars = [_bar(row, place, step, top, statuses, now) for place, row in enumerate(rows)]
-    lines = [{"y": f"{10 + 140 * (1 - share):.1f}", "value": round(top * share)} for share in (0, 0.5, 1)]
-    return {
-        "title": title,
-        "bars": bars,
-        "lines": lines,
-        "looks": [{"status": status, "look": look_of(status)} for status in statuses],
-        "empty": not used,
-    }
-
-
-def _bar(
-    row: Mapping[str, Any], place: int, step: float, top: int, statuses: Sequence[str], now: int | None
-) -> dict[str, Any]:
-    """One hour of the chart: the place of its column and the segments from the base line upwards."""
-    counts, base, segments = row["counts"], 150.0, []
-    left = place * step
-    for status in statuses:
-        height = 140 * counts.get(status, 0) / top
-        if height:
-            base -= height
-            segments.append({"css": look_of(status).css, "y": f"{base:.2f}", "height": f"{height:.2f}"})
-    return {
-        "hour": f"{row['hour']:02}",
-        "left": f"{left:.2f}",
-        "step": f"{step:.2f}",
-        "x": f"{left + step * 0.16:.2f}",
-        "width": f"{step * 0.68:.2f}",
-        "middle": f"{left + step / 2:.2f}",
-        "labelled": row["hour"] % 3 == 0,
-        "odd": row["hour"] % 6 != 0,
-        "is_now": row["hour"] == now,
-        "total": sum(counts.values()),
-        "segments": segments,
-        "cells": [counts.get(status, 0) for status in statuses],
-        "said": ", ".join(f"{look_of(status).word} {counts[status]:,}" for status in statuses if counts.get(status)),
-    }
-
-
-def _order(item: tuple[str, int]) -> tuple[int, str]:
-    """Statuses in the order in which they are drawn; unknown ones last."""
-    status = item[0]
-    return (STATUS_ORDER.index(status) if status in STATUS_ORDER else len(STATUS_ORDER), status)
-
-
-def _round_up(number: int) -> int:
-    """The next round number that can be halved, for the top of an axis: 7 -> 8, 23 -> 30, 140 -> 150."""
-    size = 10 ** (len(str(max(number, 1))) - 1)
-    tops = (size * tenths // 10 for tenths in (10, 15, 20, 30, 40, 50, 60, 80, 100))
-    return next(top for top in tops if top >= number and top % 2 == 0)
+    chart = drawings.HourChart([(int(row["hour"]), dict(row["counts"])) for row in hours], now)
+    return {"title": title, "columns": chart.columns(), "lines": chart.lines(), "looks": chart.looks()}
 
 
 @register.inclusion_tag("components/waveform.html")
-def waveform(peaks: Sequence[float], audio: str = "", label: str = "Waveform", small: bool = False) -> dict[str, Any]:
+def waveform(
+    peaks: Sequence[float], audio: str = "", *, label: str = "Waveform", small: bool = False
+) -> dict[str, Any]:
     """Draw a sound from its heights, 0 to 100. `audio` is the id of the <audio> whose position is shown in it."""
-    bars = [
-        {"x": place * 4, "y": f"{50 - height / 2:.1f}", "height": f"{height:.1f}"}
-        for place, height in enumerate(max(2.0, min(100.0, float(peak))) for peak in peaks)
-    ]
+    bars = drawings.waveform_bars(peaks)
     return {"bars": bars, "width": max(len(bars) * 4 - 1, 1), "audio": audio, "label": label, "small": small}
 
 
