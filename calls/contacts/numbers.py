@@ -95,6 +95,11 @@ def split(text: str, region: str, bare_international: bool = False) -> list[str]
     return parts
 
 
+def has_extension(text: str) -> bool:
+    """Tell whether `text` ends with an extension ("020 7946 0001 ext. 5")."""
+    return bool(_EXTENSION.search(text[-_LONGEST_TEXT:]))
+
+
 def _reads(text: str, region: str, bare_international: bool) -> bool:
     """Tell whether `text` is a number; without asking phonenumbers where it can't be one of a list."""
     if not _SHORTEST_IN_LIST <= sum(map(str.isdigit, text)) <= _E164_DIGITS + 3:
@@ -117,13 +122,13 @@ def pretty(e164: str) -> str:
 def _digits(text: str) -> str:
     """Return `text` without separators: an optional "+" and ASCII digits."""
     text = text.strip(" \t\r\n\xa0\ufeff")
+    if len(text) > _LONGEST_TEXT:
+        raise NumberError(f"too long: {len(text)} characters")
     if not text.isascii():
-        text = "".join(map(_plain, text[: _LONGEST_TEXT * 2])).strip(" ")
+        text = "".join(map(_plain, text)).strip(" ")
     text = text.lstrip(_QUOTES)
     if not text:
         raise NumberError("empty")
-    if len(text) > _LONGEST_TEXT:
-        raise NumberError(f"too long: {len(text)} characters")
     if whole := _WHOLE_DECIMAL.fullmatch(text):
         text = whole[1]
     if text[:4].lower() == "tel:":
@@ -158,7 +163,7 @@ def _why_not_digits(text: str, digits: str) -> str:
     letters = any(map(str.isalpha, text))
     if not any(map(str.isdigit, text)):
         return "has letters, no digits" if letters else "has no digits"
-    if _EXTENSION.search(text):
+    if has_extension(text):
         return "has an extension, which can't be dialled"
     if letters:
         return "has letters"

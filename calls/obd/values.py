@@ -132,6 +132,8 @@ class GroupStatusParameters:
 
 def shown(text: str) -> str:
     """Return `text` shortened, with control and invisible characters escaped, so that it can stand in any message."""
+    if len(text) <= SHOWN_CHARACTERS and text.isprintable():
+        return text
     safe = "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[: SHOWN_CHARACTERS + 1]
     )
