@@ -1,13 +1,19 @@
 """Carriers: who places the calls."""
 
+from collections.abc import Callable
 from functools import cache
 
 from calls.carriers.base import Carrier
 from calls.carriers.obd import ObdCarrier
 from calls.carriers.sandbox import SandboxCarrier
 
+_MAKERS: dict[str, Callable[[], Carrier]] = {
+    "sandbox": SandboxCarrier.from_settings,
+    "obd": ObdCarrier.from_settings,
+}
+
 
 @cache
 def get_carrier(name: str) -> Carrier:
     """The carrier of that name, as set up in the settings: `sandbox` or `obd`."""
-    return {"sandbox": SandboxCarrier, "obd": ObdCarrier}[name].from_settings()
+    return _MAKERS[name]()

@@ -127,7 +127,9 @@ class Report:
 class Carrier(Protocol):
     """Places calls and tells what became of them."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As in the setting `CARRIER`."""
 
     def place(self, order: Order) -> Accepted:
         """Hand over one order. Raises NotTaken, Stopped, Refused or Unconfirmed."""

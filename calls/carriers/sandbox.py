@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.utils import timezone
@@ -60,7 +60,7 @@ def pressed(number: str, tried: int) -> str:
 def report(call: AskedCall, question: Question, now: datetime, speed: float) -> Report:
     """The state of one call at `now` (aware). `speed` divides all times but the schedule and the delay."""
     begins = question.schedule_time or question.sent_at + timedelta(seconds=question.delay)
-    known = {"number": call.number, "obd_id": call.obd_id, "carrier_id": call.carrier_id}
+    known: dict[str, Any] = {"number": call.number, "obd_id": call.obd_id, "carrier_id": call.carrier_id}
     for tried in range(question.retries + 1):
         if now < begins:
             return Report(**known, word=Status.QUEUED, retries=max(tried - 1, 0))
@@ -69,9 +69,7 @@ def report(call: AskedCall, question: Question, now: datetime, speed: float) -> 
         ended = answered + timedelta(seconds=this.talks / speed)
         if now < ended:
             talking = this.talks > 0 and now >= answered
-            return Report(
-                **known, word=Status.INPROGRESS, retries=tried, answered_at=answered if talking else None
-            )
+            return Report(**known, word=Status.INPROGRESS, retries=tried, answered_at=answered if talking else None)
         if this.ends is Status.COMPLETED:
             digits = pressed(call.number, tried) if question.play.endswith(".ivr") else ""
             seconds = max(1, round(this.talks / speed))
@@ -97,6 +95,7 @@ class SandboxCarrier:
 
     @classmethod
     def from_settings(cls) -> Self:
+        """The sandbox at the speed of the settings."""
         return cls(speed=settings.SANDBOX_SPEED)
 
     def place(self, order: Order) -> Accepted:
