@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from calls.views import site, start
+from calls.views import contacts, site, start, suppression
 
 urlpatterns = [
     # Start calls
@@ -11,5 +11,23 @@ urlpatterns = [
     path("start/<uuid:pk>/confirm/", start.confirm, name="preflight_confirm"),
     path("start/<uuid:pk>/cancel/", start.cancel, name="preflight_cancel"),
     path("start/<uuid:pk>/<str:outcome>/", start.numbers, name="preflight_numbers"),
+    # Contact groups and contacts
+    path("contact-groups/", contacts.contact_groups, name="contact_groups"),
+    path("contact-groups/new/", contacts.contact_group_new, name="contact_group_new"),
+    path("contact-groups/<int:pk>/", contacts.contact_group, name="contact_group"),
+    path("contact-groups/<int:pk>/edit/", contacts.contact_group_edit, name="contact_group_edit"),
+    path("contact-groups/<int:pk>/delete/", contacts.contact_group_delete, name="contact_group_delete"),
+    path("contact-groups/<int:pk>/add/", contacts.contacts_add, name="contacts_add"),
+    path("contact-groups/<int:pk>/added/", contacts.contacts_added, name="contacts_added"),
+    path("contact-groups/<int:pk>/added.csv", contacts.contacts_added_csv, name="contacts_added_csv"),
+    path("contact-groups/<int:pk>/contacts/new/", contacts.contact_new, name="contact_new"),
+    path("contact-groups/<int:pk>/contacts/<int:contact_pk>/", contacts.contact_edit, name="contact_edit"),
+    path("contact-groups/<int:pk>/contacts/<int:contact_pk>/delete/", contacts.contact_delete, name="contact_delete"),
+    # Suppression list
+    path("suppression/", suppression.suppression, name="suppression"),
+    path("suppression/add/", suppression.suppression_add, name="suppression_add"),
+    path("suppression/added/", suppression.suppression_added, name="suppression_added"),
+    path("suppression/added.csv", suppression.suppression_added_csv, name="suppression_added_csv"),
+    path("suppression/<int:pk>/remove/", suppression.suppression_remove, name="suppression_remove"),
     path("healthz", site.healthz, name="healthz"),
 ]
