@@ -29,5 +29,22 @@ urlpatterns = [
     path("suppression/added/", suppression.suppression_added, name="suppression_added"),
     path("suppression/added.csv", suppression.suppression_added_csv, name="suppression_added_csv"),
     path("suppression/<int:pk>/remove/", suppression.suppression_remove, name="suppression_remove"),
+    # What is heard
+    path("sounds/", sounds.sounds, name="sounds"),
+    path("sounds/new/", sounds.sound_new, name="sound_new"),
+    path("sounds/<int:number>/", sounds.sound, name="sound"),
+    path("sounds/<int:number>/audio.wav", sounds.sound_audio, name="sound_audio"),
+    path("sounds/<int:number>/edit/", sounds.sound_edit, name="sound_edit"),
+    path("sounds/<int:number>/delete/", sounds.sound_delete, name="sound_delete"),
+    path("ivrs/", ivrs.ivrs, name="ivrs"),
+    path("ivrs/new/", ivrs.ivr_new, name="ivr_new"),
+    path("ivrs/<int:number>/", ivrs.ivr, name="ivr"),
+    path("ivrs/<int:number>/edit/", ivrs.ivr_edit, name="ivr_edit"),
+    path("ivrs/<int:number>/delete/", ivrs.ivr_delete, name="ivr_delete"),
+    # One's own account
+    path("login/", account.login, name="login"),
+    path("logout/", account.logout, name="logout"),
+    path("account/password/", account.password_change, name="password_change"),
+    path("account/password/changed/", account.password_changed, name="password_change_done"),
     path("healthz", site.healthz, name="healthz"),
 ]

@@ -3,7 +3,10 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from calls.views.account import admin_login
+
 urlpatterns = [
     path("", include("calls.urls")),
+    path("django-admin/login/", admin_login),
     path("django-admin/", admin.site.urls),
 ]

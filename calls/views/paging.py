@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import CharField, DateTimeField, IntegerField, Model, Q, QuerySet
 from django.http import HttpRequest
 
 PAGE_SIZE = 50
@@ -30,7 +30,7 @@ def keyset(rows: QuerySet[M], request: HttpRequest, *fields: str, size: int = PA
     The query parameters `after` and `before` hold cursors made here; one that is damaged means the first page.
     """
     back = "before" in request.GET
-    cursor = _read(request.GET.get("before") or request.GET.get("after") or "", len(fields))
+    cursor = _read(request.GET.get("before") or request.GET.get("after") or "", rows.model, fields)
     order = [_reverse(field) if back and cursor else field for field in fields]
     if cursor:
         rows = rows.filter(_beyond(order, cursor))
@@ -83,25 +83,27 @@ def _write(row: Model, fields: tuple[str, ...]) -> str:
     return urlsafe_b64encode(json.dumps(plain).encode()).decode().rstrip("=")
 
 
-def _read(cursor: str, length: int) -> list[Any] | None:
+def _read(cursor: str, model: type[Model], fields: Sequence[str]) -> list[Any] | None:
     try:
         values = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if not isinstance(values, list) or len(values) != length:
+        if not isinstance(values, list) or len(values) != len(fields):
             return None
-        return [_value(value) for value in values]
-    except ValueError:
+        columns = [model._meta.get_field(field.lstrip("-")) for field in fields]
+        return [_value(column, value) for column, value in zip(columns, values, strict=True)]
+    except (ValueError, RecursionError):
         return None
 
 
-def _value(value: Any) -> Any:
-    """Numbers as they are, ISO times as datetimes. Raises ValueError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError("not part of a cursor")
-    if isinstance(value, int):
-        if not 0 <= value < 2**63:
-            raise ValueError("out of range")
+def _value(column: Any, value: Any) -> Any:
+    """The value as `column` holds it. Raises ValueError for what can't be one: people may write cursors themselves."""
+    if isinstance(column, DateTimeField) and isinstance(value, str):
+        at = datetime.fromisoformat(value)
+        if at.tzinfo is None:
+            raise ValueError("no time zone")
+        return at
+    if isinstance(column, CharField) and isinstance(value, str) and "\0" not in value:
+        value.encode()  # lone surrogates raise UnicodeEncodeError, a ValueError
         return value
-    at = datetime.fromisoformat(value)
-    if at.tzinfo is None:
-        raise ValueError("no time zone")
-    return at
+    if isinstance(column, IntegerField) and type(value) is int and 0 <= value < 2**63:
+        return value
+    raise ValueError("not a value of this column")
