@@ -2,9 +2,52 @@
 
 from django.urls import path
 
-from calls.views import contacts, site, start, suppression
+from calls.views import (
+    account,
+    call_groups,
+    calls,
+    contacts,
+    dashboard,
+    ivrs,
+    site,
+    sounds,
+    start,
+    steering,
+    suppression,
+)
 
 urlpatterns = [
+    # Watching and steering
+    path("", dashboard.dashboard, name="dashboard"),
+    path("call-groups/", call_groups.call_groups, name="call_groups"),
+    path("call-groups/<int:pk>/", call_groups.call_group, name="call_group"),
+    path("call-groups/<int:pk>/summary/", call_groups.call_group_summary, name="call_group_summary"),
+    path("call-groups/<int:pk>/calls/", call_groups.call_group_calls, name="call_group_calls"),
+    path("call-groups/<int:pk>/calls.csv", calls.call_group_export, name="call_group_export"),
+    path("call-groups/<int:pk>/calls/<int:n>/", calls.call, name="call"),
+    path("call-groups/<int:pk>/pause/", steering.call_group_pause, name="call_group_pause"),
+    path("call-groups/<int:pk>/resume/", steering.call_group_resume, name="call_group_resume"),
+    path("call-groups/<int:pk>/cancel/", steering.call_group_cancel, name="call_group_cancel"),
+    path(
+        "call-groups/<int:pk>/batches/<int:batch>/placed/",
+        steering.call_group_settle,
+        {"placed": True},
+        name="call_group_placed",
+    ),
+    path(
+        "call-groups/<int:pk>/batches/<int:batch>/not-placed/",
+        steering.call_group_settle,
+        {"placed": False},
+        name="call_group_not_placed",
+    ),
+    path(
+        "call-groups/<int:pk>/dropped/<str:outcome>.csv",
+        call_groups.call_group_dropped_csv,
+        name="call_group_dropped_csv",
+    ),
+    path("call-groups/<int:pk>/dropped/<str:outcome>/", call_groups.call_group_dropped, name="call_group_dropped"),
+    path("calls/", calls.calls, name="calls"),
+    path("calls/export.csv", calls.calls_export, name="calls_export"),
     # Start calls
     path("start/", start.form, name="start"),
     path("start/<uuid:pk>/", start.preflight, name="preflight"),

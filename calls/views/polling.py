@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render, resolve_url
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
@@ -38,15 +38,22 @@ def is_refresh(request: HttpRequest) -> bool:
     return bool(getattr(request, "htmx", False)) and "v" in request.GET
 
 
-def fragment_of(
-    request: HttpRequest, template: str, partial: str, context: dict[str, Any], *, path: str = "", final: bool = False
+def fragment_of(  # noqa: PLR0913 - what it takes is what a fragment is
+    request: HttpRequest,
+    template: str,
+    partial: str,
+    context: dict[str, Any],
+    *,
+    path: str = "",
+    filtered: bool = True,
+    final: bool = False,
 ) -> Fragment:
-    """Render `partial` of `template`; `path` is where it asks for itself again (default: the page's own address).
+    """Render `partial` of `template`, which asks for itself again at `path` (default: the page's own).
 
-    The partial finds `poll_url` in its context, which is empty if `final`. It keeps the page's filter, if `path` is
-    left out or the fragment's own view reads the same parameters.
+    The partial finds that address in its context as `poll_url`, empty if `final`. It has the page's parameters, so
+    that filter and page stay, unless not `filtered`.
     """
-    query = request.GET.copy()
+    query = request.GET.copy() if filtered else QueryDict(mutable=True)
     query["v"] = _VERSION
     context = context | {"poll_url": "" if final else f"{path or request.path}?{query.urlencode()}"}
     html = render_to_string(f"{template}#{partial}", context, request)

@@ -1,0 +1,189 @@
+"""What a call group is doing or waiting for, in one plain sentence: the answer to "why is nothing dialling?"."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from django.utils import timezone
+
+from calls.dialing.situation import Situation
+from calls.models import Batch, GroupState, Waits
+from calls.obd.statuses import CANCELLED, REJECTED, UNCONFIRMED
+from calls.templatetags.portal import zone_of
+
+Tone = Literal["waits", "works", "attention", "done"]
+
+LATE = timedelta(seconds=20)
+"""Calls that are due for so long should have been handed over: something keeps them."""
+
+RECENT = timedelta(minutes=10)
+"""A failure of the carrier that is older says nothing about now."""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """What to tell people, and how: `attention` means that somebody must act."""
+
+    text: str
+    tone: Tone
+
+
+def explain(situation: Situation) -> Sentence:
+    """What the call group does or waits for. Looks nothing up; times are in the portal's zone and say so."""
+    group = situation.group
+    if group.ended_at:
+        return Sentence(_ended(situation), "done")
+    if group.state == GroupState.CANCELLED:
+        sentence = Sentence(_cancelled(situation), "works")
+    elif group.state == GroupState.PAUSED:
+        sentence = _paused(situation)
+    else:
+        sentence = _running(situation)
+    if situation.unconfirmed or situation.count(UNCONFIRMED):
+        return Sentence(_unconfirmed(situation, sentence), "attention")
+    return sentence
+
+
+def when(at: datetime, now: datetime) -> str:
+    """An aware time in words: "at 14:02 IST" today, "on 23 Nov 2026, 18:30 IST" otherwise."""
+    local = timezone.localtime(at)
+    clock = f"{local:%H:%M} {zone_of(local)}"
+    if local.date() == timezone.localtime(now).date():
+        return f"at {clock}"
+    return f"on {local.day} {local:%b %Y}, {clock}"
+
+
+def calls(number: int) -> str:
+    """ "1 call", "1,450 calls"."""
+    return f"{number:,} call{'' if number == 1 else 's'}"
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _still_run(number: int) -> str:
+    return f"{number:,} still {'runs' if number == 1 else 'run'}"
+
+
+def _upper(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _ended(situation: Situation) -> str:
+    group, now = situation.group, situation.now
+    if group.state == GroupState.CANCELLED:
+        reached = f"; {situation.reached:,} of {calls(group.total)} were reached" if situation.handed_over else ""
+        return f"Cancelled{_by(situation)}: {_were_cancelled(situation)}{reached}."
+    finished = f"Finished {when(group.ended_at or now, now)}"
+    if not group.total:
+        return f"{finished}: the carrier placed no calls."
+    if situation.count(REJECTED) == group.total:
+        return f"{finished}: the carrier refused {'it' if group.total == 1 else f'all {calls(group.total)}'}."
+    were = "was" if group.total == 1 else "were"
+    return f"{finished}: {situation.reached:,} of {calls(group.total)} {were} reached."
+
+
+def _by(situation: Situation) -> str:
+    """Who brought the call group into its state, and when."""
+    group = situation.group
+    by = f" by {group.state_by}" if group.state_by else ""
+    return f"{by} {when(group.state_at, situation.now)}" if group.state_at else by
+
+
+def _were_cancelled(situation: Situation) -> str:
+    number = situation.count(CANCELLED)
+    if not number:
+        return "nothing was held any more"
+    return f"{number:,} held {'call was' if number == 1 else 'calls were'} cancelled"
+
+
+def _cancelled(situation: Situation) -> str:
+    held, running = situation.group.held, situation.at_carrier
+    done = _were_cancelled(situation) + (f" so far, {held:,} are still to do" if held else "")
+    return f"Cancelled{_by(situation)}: {done}{f'; {_still_run(running)}' if running else ''}."
+
+
+def _paused(situation: Situation) -> Sentence:
+    group = situation.group
+    held = f"{calls(group.held)} {_are(group.held)} held"
+    if situation.refused_by_carrier:
+        reason = group.state_reason.rstrip(".")
+        text = f"Paused{_by(situation)} because the carrier takes no calls ({reason}): {held} until you resume."
+        return Sentence(text, "attention")
+    reason = f" Reason: {group.state_reason}" if group.state_reason else ""
+    if not group.total:
+        return Sentence(f"Paused{_by(situation)}: nothing is handed over until you resume.{reason}", "waits")
+    running = situation.at_carrier
+    goes_on = f"; {running:,} {_are(running)} with the carrier and {'goes' if running == 1 else 'go'} on"
+    return Sentence(f"Paused{_by(situation)}: {held}{goes_on if running else ''}.{reason}", "waits")
+
+
+def _unconfirmed(situation: Situation, otherwise: Sentence) -> str:
+    """What waits for a person; and what else is going on, unless that is merely that calls run."""
+    number, running = situation.count(UNCONFIRMED), situation.at_carrier
+    these = f"{calls(number)} {_are(number)} unconfirmed" if number else "one request is unconfirmed"
+    text = f"Waiting for you: {these}. The carrier may have {'them' if number > 1 else 'it'}; "
+    text += "nothing is sent again until the carrier reports, or you say what happened."
+    if situation.group.state != GroupState.RUNNING or situation.group.held:
+        return f"{text} {otherwise.text}"
+    return f"{text} {running:,} of the others still {'runs' if running == 1 else 'run'}." if running else text
+
+
+def _running(situation: Situation) -> Sentence:
+    group = situation.group
+    if situation.state == "scheduled":
+        return Sentence(_scheduled(situation), "waits")
+    if situation.pending:
+        return _waiting(situation, situation.pending)
+    if not group.total:
+        return Sentence("The carrier has the request; its calls are not known yet.", "works")
+    if group.held:
+        text = f"Handing over: {situation.handed_over:,} of {calls(group.total)} are with the carrier."
+        return Sentence(text, "works")
+    if group.total == 1:
+        return Sentence("The call is with the carrier.", "works")
+    return Sentence(f"All calls are with the carrier; {_still_run(group.open)}.", "works")
+
+
+def _scheduled(situation: Situation) -> str:
+    group, at = situation.group, when(situation.begins_at, situation.now)
+    one = group.total == 1
+    if not group.total:
+        return f"Scheduled: the carrier is asked to call its group “{group.carrier_group}” {at}."
+    if group.waits == Waits.CARRIER and not group.held:
+        first = "its call rings" if one else f"the first of {calls(group.total)} rings"
+        return f"Scheduled with the carrier: {first} {at}; {'it' if one else 'they'} can't be taken back."
+    if group.waits == Waits.CARRIER:
+        return f"Scheduled with the carrier {at}; {calls(group.held)} {_are(group.held)} still to be handed over."
+    return f"Scheduled: {'its call' if one else f'the first of {calls(group.total)}'} is handed over {at}."
+
+
+def _waiting(situation: Situation, batch: Batch) -> Sentence:
+    """Calls are held though the call group runs: they go out one batch after the other, or something keeps them."""
+    group, now = situation.group, situation.now
+    held = f"{group.held:,} held {'call' if group.held == 1 else 'calls'}" if group.total else "the request"
+    go = f"{held} {'go' if group.held > 1 else 'goes'} out"
+    if not situation.worker_alive:
+        return Sentence(f"No worker is running, so nothing is handed over: {go} once one is started.", "attention")
+    if batch.due_at > now:
+        again = batch.attempts and batch.answer
+        why = f"The carrier can't be reached ({batch.answer.rstrip('.')}). " if again else ""
+        return Sentence(f"{why}{_upper(go)}{' again' if again else ''} {when(batch.due_at, now)}.", "waits")
+    if failure := _failure(situation):
+        return Sentence(f"The carrier has trouble ({failure}). {_upper(go)} as soon as it answers.", "waits")
+    if not situation.handed_over and batch.due_at < now - LATE:
+        since = when(batch.due_at, now).removeprefix("at ").removeprefix("on ")
+        return Sentence(f"Due since {since}: {go} in turn; other call groups are being handed over.", "waits")
+    if not group.total:
+        return Sentence(f"Handing over: the carrier is asked to call its group “{group.carrier_group}”.", "works")
+    are = _are(situation.handed_over)
+    return Sentence(f"Handing over: {situation.handed_over:,} of {calls(group.total)} {are} with the carrier.", "works")
+
+
+def _failure(situation: Situation) -> str:
+    """How the carrier fails just now; empty if its last answer was a good one, or the failure is old news."""
+    carrier = situation.carrier
+    if carrier is None or not carrier.failure or not carrier.failed_at or carrier.failed_at < situation.now - RECENT:
+        return ""
+    return carrier.failure.rstrip(".")

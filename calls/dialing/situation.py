@@ -1,0 +1,136 @@
+"""Where call groups stand: all that their pages say of them, looked up for many groups in a few queries."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from calls.dialing import figures
+from calls.dialing.estimate import expected_end
+from calls.models import Batch, BatchState, CallGroup, CarrierState, GroupState, Tally
+from calls.obd.statuses import CANCELLED, COMPLETED, NOT_REACHED, UNCONFIRMED
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A call group at `now` (aware): its counts, the batches that matter next, its carrier, the workers."""
+
+    group: CallGroup
+    now: datetime
+    tally: dict[str, int] = field(default_factory=dict)
+    seconds: int = 0
+    pending: Batch | None = None
+    unconfirmed: Batch | None = None
+    carrier: CarrierState | None = None
+    worker_alive: bool = True
+
+    def count(self, *statuses: str) -> int:
+        """How many calls have one of these statuses."""
+        return sum(self.tally.get(status, 0) for status in statuses)
+
+    @property
+    def state(self) -> str:
+        """The state as pages show it: scheduled, running, paused, cancelled or finished."""
+        group = self.group
+        if group.ended_at:
+            return "cancelled" if group.state == GroupState.CANCELLED else "finished"
+        if group.state == GroupState.RUNNING and self.begins_at > self.now:
+            return "scheduled"
+        return group.state
+
+    @property
+    def begins_at(self) -> datetime:
+        """When the first phone may ring, whoever waits for it."""
+        group = self.group
+        return max(group.due_at, group.schedule_time or group.due_at)
+
+    @property
+    def done(self) -> int:
+        """Calls whose status is final."""
+        return self.group.total - self.group.open
+
+    @property
+    def handed_over(self) -> int:
+        """Calls that left the portal; nobody can take them back."""
+        group = self.group
+        # In a call group that goes on, CANCELLED is what the carrier said of a call that it had.
+        cancelled = self.count(CANCELLED) if group.state == GroupState.CANCELLED else 0
+        return group.total - group.held - cancelled
+
+    @property
+    def at_carrier(self) -> int:
+        """Calls that the carrier has and that are not over yet; without those of which we don't know."""
+        return self.group.open - self.group.held - self.count(UNCONFIRMED)
+
+    @property
+    def reached(self) -> int:
+        """Calls that somebody answered."""
+        return self.count(COMPLETED)
+
+    @property
+    def not_reached(self) -> int:
+        """Calls that could be made again."""
+        return self.count(*NOT_REACHED)
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether it goes on only when somebody acts."""
+        return bool(self.unconfirmed or self.count(UNCONFIRMED) or self.refused_by_carrier)
+
+    @property
+    def refused_by_carrier(self) -> bool:
+        """Whether the carrier would refuse everything, so that the portal paused the call group."""
+        group = self.group
+        return group.state == GroupState.PAUSED and not group.state_by_id and bool(group.state_reason)
+
+    @property
+    def asr(self) -> float | None:
+        """Answer-seizure ratio, 0 to 1."""
+        return figures.asr(self.tally)
+
+    @property
+    def acd(self) -> float | None:
+        """Average call duration in seconds."""
+        return figures.acd(self.tally, self.seconds)
+
+    @property
+    def expected_end(self) -> datetime | None:
+        """About when it will have ended; None while that depends on a person, or nothing tells."""
+        waits = self.group.state != GroupState.RUNNING or self.unconfirmed
+        return None if waits else expected_end(self.group, self.now)
+
+
+def situations(groups: Iterable[CallGroup], now: datetime, *, worker_alive: bool = True) -> list[Situation]:
+    """The situation of each of `groups`, in their order; as many queries for fifty as for one."""
+    groups = list(groups)
+    counts: dict[int, dict[str, int]] = {group.pk: {} for group in groups}
+    seconds = dict.fromkeys(counts, 0)
+    tallies = Tally.objects.filter(call_group__in=counts, calls__gt=0)
+    for group_id, status, calls, talked in tallies.values_list("call_group_id", "status", "calls", "seconds"):
+        counts[group_id][status] = calls
+        seconds[group_id] += talked
+    unfinished = [group.pk for group in groups if not group.ended_at]
+    pending = _first_batches(unfinished, BatchState.PENDING)
+    unconfirmed = _first_batches(unfinished, BatchState.UNCONFIRMED)
+    carriers = CarrierState.objects.in_bulk({group.carrier for group in groups}) if unfinished else {}
+    return [
+        Situation(
+            group=group,
+            now=now,
+            tally=counts[group.pk],
+            seconds=seconds[group.pk],
+            pending=pending.get(group.pk),
+            unconfirmed=unconfirmed.get(group.pk),
+            carrier=carriers.get(group.carrier),
+            worker_alive=worker_alive,
+        )
+        for group in groups
+    ]
+
+
+def _first_batches(groups: list[int], state: BatchState) -> dict[int, Batch]:
+    """The batch in this state that is due first, of each call group that has one."""
+    if not groups:
+        return {}
+    batches = Batch.objects.filter(call_group__in=groups, state=state)
+    first = batches.order_by("call_group", "due_at", "first").distinct("call_group")
+    return {batch.call_group_id: batch for batch in first}

@@ -1,0 +1,241 @@
+"""Filters of lists of calls and call groups: GET forms. A wrong one is named at its field, and nothing is listed."""
+
+from datetime import date, datetime, time, timedelta
+from typing import Any, TypeVar
+
+from django import forms
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from calls.contacts.search import digits_of, with_digits
+from calls.models import Batch, BatchState, Call, CallGroup, GroupState, User
+from calls.obd.statuses import Status
+from calls.templatetags.looks import STATUS_ORDER, look_of
+
+M = TypeVar("M", bound=Model)
+
+MOST_DIGITS = 15
+"""Of an E.164 number."""
+
+STATUSES = [(str(status), look_of(status).word) for status in STATUS_ORDER if status in Status.__members__]
+STATES = {
+    "running": "Running",
+    "scheduled": "Scheduled",
+    "paused": "Paused",
+    "attention": "Needs attention",
+    "finished": "Finished",
+    "cancelled": "Cancelled",
+}
+
+
+class DayInput(forms.DateInput):
+    """The browser's own date field; it sends and wants ISO dates."""
+
+    input_type = "date"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%d")
+
+
+class Day(forms.DateField):
+    """An ISO date."""
+
+    widget = DayInput
+    input_formats = ["%Y-%m-%d"]
+
+    def to_python(self, value: Any) -> date | None:
+        """The date; a message that shows one otherwise."""
+        try:
+            return super().to_python(value)
+        except forms.ValidationError:
+            raise forms.ValidationError(f"“{value}” is not a date like 2026-03-14.") from None
+
+
+class Statuses(forms.MultipleChoiceField):
+    """Any number of statuses; none means all."""
+
+    widget = forms.CheckboxSelectMultiple
+    default_error_messages = {"invalid_choice": "“%(value)s” is not a status."}
+
+
+class Period(forms.Form):
+    """From one local day to another, both included."""
+
+    since = Day(label="From", required=False)
+    until = Day(label="To", required=False)
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a period that ends before it begins."""
+        cleaned = super().clean() or {}
+        since, until = cleaned.get("since"), cleaned.get("until")
+        if since and until and until < since:
+            self.add_error("until", f"{until:%Y-%m-%d} is before {since:%Y-%m-%d}, the first day.")
+        return cleaned
+
+    def in_period(self, rows: QuerySet[M]) -> QuerySet[M]:
+        """The rows created in the period."""
+        since, until = self.cleaned_data["since"], self.cleaned_data["until"]
+        if since:
+            rows = rows.filter(created_at__gte=_midnight(since))
+        if until and until < date.max:
+            rows = rows.filter(created_at__lt=_midnight(until + timedelta(days=1)))
+        return rows
+
+
+def _midnight(day: date) -> datetime:
+    # Years at either end of the calendar can't be moved to another zone.
+    day = min(max(day, date(1900, 1, 1)), date(9000, 1, 1))
+    return timezone.make_aware(datetime.combine(day, time.min))
+
+
+class CallsOfGroupFilter(forms.Form):
+    """Which calls of one call group are shown."""
+
+    digits = forms.CharField(
+        label="Number",
+        required=False,
+        max_length=40,
+        widget=forms.TextInput(
+            attrs={"inputmode": "tel", "autocomplete": "off", "placeholder": "First or last digits"}
+        ),
+    )
+    status = Statuses(label="Status", required=False, choices=STATUSES)
+
+    def clean_digits(self) -> str:
+        """Refuse what no number begins or ends with."""
+        typed: str = self.cleaned_data["digits"]
+        digits = digits_of(typed)
+        if typed and not digits:
+            raise forms.ValidationError(f"“{typed}” has no digits: type the first or the last digits of a number.")
+        if len(digits) > MOST_DIGITS:
+            raise forms.ValidationError(f"{len(digits)} digits are too many: a number has at most {MOST_DIGITS}.")
+        return typed
+
+    @property
+    def statuses(self) -> list[str]:
+        """The statuses asked for; none means all."""
+        return list(self.cleaned_data["status"])
+
+    def narrow(self, calls: QuerySet[Call]) -> QuerySet[Call]:
+        """The calls among `calls` that the filter asks for; none if it is wrong."""
+        if not self.is_valid():
+            return calls.none()
+        if len(self.statuses) == 1:
+            calls = calls.filter(status=self.statuses[0])
+        elif self.statuses:
+            calls = calls.filter(status__in=self.statuses)
+        return with_digits(calls, self.cleaned_data["digits"])
+
+
+class CallsFilter(Period, CallsOfGroupFilter):
+    """Which of all calls are shown."""
+
+    campaign = forms.CharField(
+        label="Campaign",
+        required=False,
+        max_length=100,
+        strip=True,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "Begins with"}),
+    )
+    field_order = ["digits", "campaign", "since", "until", "status"]
+
+    @property
+    def by_campaign(self) -> bool:
+        """Whether only calls of some campaigns are asked for."""
+        return self.is_valid() and bool(self.cleaned_data["campaign"])
+
+    def narrow_for(self, user: User) -> QuerySet[Call]:
+        """The calls that the filter asks for and that `user` may see; none if it is wrong."""
+        calls = self.narrow(Call.objects.visible_to(user))
+        if not self.is_valid():
+            return calls
+        if self.by_campaign:
+            groups = CallGroup.objects.visible_to(user).filter(campaign__istartswith=self.cleaned_data["campaign"])
+            calls = calls.filter(call_group__in=groups)
+        return self.in_period(calls)
+
+
+class WhoField(forms.ModelChoiceField):  # type: ignore[type-arg]  # takes no type at run time
+    """One of the people who started calls."""
+
+    default_error_messages = {"invalid_choice": "There is nobody with the ID “%(value)s”."}
+
+
+class CallGroupsFilter(Period):
+    """Which call groups are shown."""
+
+    campaign = forms.CharField(
+        label="Campaign",
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "Begins with"}),
+    )
+    who = WhoField(label="Started by", required=False, queryset=User.objects.none(), empty_label="Anybody")
+    state = forms.ChoiceField(
+        required=False,
+        choices=[("", "All"), *STATES.items()],
+        widget=forms.HiddenInput,
+        error_messages={"invalid_choice": "“%(value)s” is not a state of call groups."},
+    )
+    field_order = ["campaign", "who", "since", "until", "state"]
+
+    def __init__(self, data: Any, user: User) -> None:
+        super().__init__(data)
+        if user.sees_all_calls or user.sees_everything:
+            self.fields["who"].queryset = User.objects.filter(  # type: ignore[attr-defined]
+                Exists(CallGroup.objects.filter(owner=OuterRef("pk")))
+            ).order_by("username")
+        else:
+            del self.fields["who"]  # there is only one
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether anything but the state is asked for."""
+        return any(self.data.get(name) for name in ("campaign", "who", "since", "until"))
+
+    def narrow(self, groups: QuerySet[CallGroup], now: datetime) -> QuerySet[CallGroup]:
+        """The call groups among `groups` that the filter asks for at `now` (aware); none if it is wrong."""
+        if not self.is_valid():
+            return groups.none()
+        chosen = self.cleaned_data
+        if chosen["campaign"]:
+            groups = groups.filter(campaign__istartswith=chosen["campaign"])
+        if chosen.get("who"):
+            groups = groups.filter(owner=chosen["who"])
+        if chosen["state"]:
+            groups = groups.filter(in_state(chosen["state"], now))
+        return self.in_period(groups)
+
+
+def in_state(state: str, now: datetime) -> Q:
+    """Call groups that are in one of `STATES` at `now` (aware); see dialing.situation."""
+    later = Q(due_at__gt=now) | Q(schedule_time__gt=now)
+    match state:
+        case "scheduled":
+            return Q(ended_at=None, state=GroupState.RUNNING) & later
+        case "running":
+            # Not "not later": nothing is later than no schedule.
+            soon = Q(due_at__lte=now) & (Q(schedule_time=None) | Q(schedule_time__lte=now))
+            return Q(ended_at=None, state=GroupState.RUNNING) & soon
+        case "paused":
+            return Q(ended_at=None, state=GroupState.PAUSED)
+        case "attention":
+            unconfirmed = Batch.objects.filter(call_group=OuterRef("pk"), state=BatchState.UNCONFIRMED)
+            refused = Q(state=GroupState.PAUSED, state_by=None) & ~Q(state_reason="")
+            return Q(ended_at=None) & (Q(Exists(unconfirmed)) | refused)
+        case "cancelled":
+            return Q(state=GroupState.CANCELLED)
+        case _:
+            return Q(ended_at__isnull=False) & ~Q(state=GroupState.CANCELLED)
+
+
+class PlacedForm(forms.Form):
+    """What a person knows of an unconfirmed batch that was placed."""
+
+    carrier_group = forms.CharField(
+        label="The carrier's group ID",
+        required=False,
+        max_length=100,
+        help_text="If the carrier's own console shows one. With it the calls are found again.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )

@@ -1,0 +1,151 @@
+"""Calls: the search over all of them, one call with its timeline, and exports."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from django.contrib.auth.decorators import permission_required
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from calls.dialing import export
+from calls.forms.filters import CallsFilter, CallsOfGroupFilter
+from calls.models import IVR, Batch, Call, CallGroup, User
+from calls.obd.statuses import FINAL, Status
+from calls.views.call_groups import csv_response, visible_group
+from calls.views.paging import keyset, walk
+from calls.views.polling import live
+
+NEWEST_FIRST = ("-created_at", "-id")
+BY_GROUP = ("-call_group_id", "-n")
+"""The same order for nearly all calls, along the index that finds the calls of some call groups."""
+
+
+def _order(form: CallsFilter) -> tuple[str, ...]:
+    return BY_GROUP if form.by_campaign else NEWEST_FIRST
+
+
+# --- All calls -----------------------------------------------------------------------------------------------------
+
+
+@permission_required("calls.view_call", raise_exception=True)
+@require_safe
+def calls(request: HttpRequest) -> HttpResponse:
+    """All calls that this user may see, newest first, as filtered; refreshes itself while one of them is open."""
+    form = CallsFilter(request.GET)
+    rows = form.narrow_for(cast("User", request.user)).select_related("call_group")
+    page = keyset(rows, request, *_order(form))
+    filtered = any(request.GET.get(name) for name in form.fields)
+    context = {
+        "form": form,
+        "page": page,
+        "filtered": filtered,
+        "query": _filter_query(request),
+        "newcomer": not filtered and not page.rows,
+        "open_statuses": bool(form.errors.get("status") or request.GET.getlist("status")),
+    }
+    is_open = any(call.status not in FINAL for call in page.rows)
+    return live(request, "calls/list.html", "rows", context, final=not is_open)
+
+
+def _filter_query(request: HttpRequest) -> str:
+    """The parameters of the filter, without those of the page."""
+    query = request.GET.copy()
+    for name in ("after", "before", "v"):
+        query.pop(name, None)
+    return query.urlencode()
+
+
+# --- Exports -------------------------------------------------------------------------------------------------------
+
+
+@permission_required("calls.view_call", raise_exception=True)
+@require_safe
+def calls_export(request: HttpRequest) -> HttpResponseBase:
+    """The calls that the search finds, as CSV."""
+    form = CallsFilter(request.GET)
+    if not form.is_valid():
+        return _not_exported(request, form)
+    return _export(form.narrow_for(cast("User", request.user)), _order(form), "calls.csv")
+
+
+@permission_required("calls.view_call", raise_exception=True)
+@require_safe
+def call_group_export(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """The calls of one call group that its page shows, as CSV."""
+    group = visible_group(request, pk)
+    form = CallsOfGroupFilter(request.GET)
+    if not form.is_valid():
+        return _not_exported(request, form)
+    return _export(form.narrow(Call.objects.filter(call_group=group)), ("n",), f"call-group-{pk}.csv")
+
+
+def _export(rows: QuerySet[Call], order: tuple[str, ...], name: str) -> StreamingHttpResponse:
+    columns = ["call_group_id", *export.CALL_COLUMNS]
+    return csv_response(export.call_lines(walk(rows, *order, columns=columns)), name)
+
+
+def _not_exported(request: HttpRequest, form: CallsOfGroupFilter) -> HttpResponse:
+    """A wrong filter exports nothing: it says what is wrong with it."""
+    return render(request, "calls/not_exported.html", {"form": form}, status=400)
+
+
+# --- One call ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that was learnt of a call: when (aware), its status then, from whom, in which word, with what note."""
+
+    at: datetime
+    status: str
+    source: str
+    word: str
+    note: str
+
+    @property
+    def says_more(self) -> bool:
+        """Whether the carrier's word tells more than the status."""
+        return bool(self.word) and self.word != self.status
+
+
+def timeline(call: Call, started_by: str) -> list[Event]:
+    """The call's events in the order in which the portal learnt of them, from the start on."""
+    learnt = [
+        Event(datetime.fromtimestamp(at, UTC), status, source, word, note)
+        for at, status, source, word, note in call.timeline
+    ]
+    return [Event(call.created_at, Status.HELD, started_by, "", "Started; the call is held by the portal."), *learnt]
+
+
+@permission_required("calls.view_call", raise_exception=True)
+@require_safe
+def call(request: HttpRequest, pk: int, n: int) -> HttpResponse:
+    """One call with all that is known of it; refreshes itself until its status is final."""
+    group = visible_group(request, pk)
+    found = get_object_or_404(Call.objects.visible_to(request.user), call_group=group, n=n)
+    context = {
+        "group": group,
+        "call": found,
+        "status": Status(found.status),
+        "events": timeline(found, str(group.owner)),
+        "batch": _batch_of(group, n),
+        "keys": _keys(cast("User", request.user), group, found),
+    }
+    return live(request, "calls/call.html", "call", context, final=found.status in FINAL)
+
+
+def _batch_of(group: CallGroup, n: int) -> Batch | None:
+    batch = group.batches.filter(first__lte=n).order_by("-first").first()
+    # A group of the carrier's own is one batch, whose calls are learnt later.
+    return batch if batch and (batch.last >= n or not batch.last) else None
+
+
+def _keys(user: User, group: CallGroup, call: Call) -> list[tuple[str, Any]]:
+    """Each key that was pressed, with what it means in this IVR, as far as the user may see that."""
+    number, _, kind = group.play.partition(".")
+    ivr = IVR.objects.visible_to(user).filter(number=number).first() if kind == "ivr" and call.digits else None
+    return [(key, ivr.keys.get(key, "") if ivr else "") for key in call.digits]

@@ -1,0 +1,90 @@
+"""Steering one call group: pause, resume, cancel what is held, settle what is unconfirmed (DESIGN.md, rules 1, 2)."""
+
+from collections.abc import Callable
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import permission_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+
+from calls.dialing import steer
+from calls.dialing.changes import calls_of
+from calls.forms.filters import PlacedForm
+from calls.models import BatchState, CallGroup, CarrierState, GroupState, User
+from calls.views.call_groups import situation_of, visible_group
+
+NUMBERS_SHOWN = 10
+
+may_steer = permission_required("calls.change_callgroup", raise_exception=True)
+
+
+@may_steer
+@require_POST
+def call_group_pause(request: HttpRequest, pk: int) -> HttpResponse:
+    """Hand over nothing more until somebody resumes."""
+    group = visible_group(request, pk)
+    return _act(
+        request, group, lambda user: steer.pause(pk, user), "Paused: nothing more is handed over until you resume."
+    )
+
+
+@may_steer
+@require_POST
+def call_group_resume(request: HttpRequest, pk: int) -> HttpResponse:
+    """Go on handing over."""
+    group = visible_group(request, pk)
+    return _act(request, group, lambda user: steer.resume(pk, user), "Resumed: held calls go out again.")
+
+
+@may_steer
+@require_http_methods(["GET", "HEAD", "POST"])
+def call_group_cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """Cancel what is held, after showing how many calls that are and how many can't be taken back."""
+    group = visible_group(request, pk)
+    if request.method == "POST":
+        return _act(request, group, lambda user: steer.cancel(pk, user), "Cancelled: nothing more is handed over.")
+    situation = situation_of(group)
+    possible = not group.ended_at and group.state != GroupState.CANCELLED
+    return render(request, "call_groups/cancel.html", {"group": group, "situation": situation, "possible": possible})
+
+
+@may_steer
+@require_http_methods(["GET", "HEAD", "POST"])
+def call_group_settle(request: HttpRequest, pk: int, batch: int, *, placed: bool) -> HttpResponse:
+    """Say what became of an unconfirmed batch, after showing what is known of it."""
+    group = visible_group(request, pk)
+    unsettled = get_object_or_404(group.batches, pk=batch)
+    form = PlacedForm(request.POST if placed and request.method == "POST" else None)
+    if request.method == "POST" and (not placed or form.is_valid()):
+        carrier_group = form.cleaned_data["carrier_group"] if placed else ""
+        done = "these calls are followed from now on" if placed else "these calls are held again and handed over"
+        return _act(
+            request,
+            group,
+            lambda user: steer.settle(unsettled.pk, user, placed=placed, carrier_group=carrier_group),
+            f"Settled: {done}.",
+        )
+    context = {
+        "group": group,
+        "batch": unsettled,
+        "number": max(unsettled.last - unsettled.first + 1, 0),
+        "some": calls_of(unsettled).order_by("n")[:NUMBERS_SHOWN],
+        "placed": placed,
+        "form": form,
+        "possible": unsettled.state == BatchState.UNCONFIRMED,
+        "carrier": CarrierState.objects.filter(name=group.carrier).first(),
+    }
+    return render(request, "call_groups/settle.html", context)
+
+
+def _act(request: HttpRequest, group: CallGroup, act: Callable[[User], None], done: str) -> HttpResponse:
+    """Do it and say so; or say why it isn't possible, which it may have become since the page was shown."""
+    try:
+        act(cast("User", request.user))
+    except steer.NotPossible as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, done)
+    return redirect("call_group", group.pk)
