@@ -21,7 +21,7 @@ def field_of(key: str) -> str:
     return f"key_{KEY_WORDS.get(key, key)}"
 
 
-class IVRForm(ReferenceForm[IVR]):
+class IVRForm(ReferenceForm):
     """A new IVR, or changes of one: a field per key of the phone, left empty where the key does nothing."""
 
     class Meta:
@@ -49,7 +49,7 @@ class IVRForm(ReferenceForm[IVR]):
 
         Raises IVR.DoesNotExist if it was deleted meanwhile.
         """
-        ivr = self.instance
+        ivr: IVR = self.instance
         meanings = {key: self.cleaned_data[field_of(key)] for key in PHONE_KEYS}
         ivr.keys = {key: meaning for key, meaning in meanings.items() if meaning}
         if ivr.pk:

@@ -1,14 +1,12 @@
 """What the forms of sounds and IVRs share: the number by which calls name them, and the name by which people do."""
 
 import re
-from typing import Any, TypeVar
+from typing import Any
 
 from django import forms
 
 from calls.models import IVR, Sound
 from calls.models.media import REFERENCE_MAX
-
-R = TypeVar("R", Sound, IVR)
 
 RULE = f"A reference is a whole number from 1 to {REFERENCE_MAX:,}."
 
@@ -29,7 +27,7 @@ class ReferenceField(forms.CharField):
         return number
 
 
-class ReferenceForm(forms.ModelForm[R]):
+class ReferenceForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no type at run time
     """A sound or an IVR. The number is asked for a new one only: calls and other programs name it by that."""
 
     number = ReferenceField(

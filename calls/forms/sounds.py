@@ -14,14 +14,15 @@ from calls.models import Sound, User
 ACCEPT = ".wav,.mp3,.m4a,.ogg,.oga,.opus,.amr,.flac,audio/*"
 
 
-class SoundForm(ReferenceForm[Sound]):
+class SoundForm(ReferenceForm):
     """A new sound, or changes of one. A file is checked and converted while the form is validated."""
 
     file = forms.FileField(
         required=False,
         allow_empty_file=True,  # what reads audio says more about an empty file than Django would
         widget=forms.FileInput(attrs={"accept": ACCEPT}),
-        help_text=f"WAV, MP3, M4A, OGG, AMR or FLAC, at most {MAX_BYTES // 1024**2} MiB and {MAX_SECONDS // 60} minutes.",
+        help_text="WAV, MP3, M4A, OGG, AMR or FLAC, "
+        f"at most {MAX_BYTES // 1024**2} MiB and {MAX_SECONDS // 60} minutes.",
     )
     remove_file = forms.BooleanField(
         label="Remove the file",
@@ -46,7 +47,7 @@ class SoundForm(ReferenceForm[Sound]):
         """Whether a file was sent: if something else is wrong it must be chosen again, as browsers don't keep it."""
         return bool(self.files.get("file"))
 
-    def clean_file(self) -> UploadedFile[Any] | None:
+    def clean_file(self) -> "UploadedFile[Any] | None":
         """Make of the file what a phone plays; kept in `prepared`."""
         upload: UploadedFile[Any] | None = self.cleaned_data["file"]
         if upload is not None:
@@ -68,7 +69,7 @@ class SoundForm(ReferenceForm[Sound]):
 
         Raises Sound.DoesNotExist if it was deleted meanwhile.
         """
-        sound = self.instance
+        sound: Sound = self.instance
         if not sound.pk:
             sound.created_by = user
         try:
