@@ -139,7 +139,7 @@ def _insert(query: str, rows: Sequence[tuple[str, Entry]], parameters: Mapping[s
     with connection.cursor() as cursor:
         for start in range(0, len(rows), ROWS_AT_ONCE):
             entries = [entry for _, entry in rows[start : start + ROWS_AT_ONCE]]
-            columns = {
+            columns: dict[str, Any] = {
                 "numbers": [entry.number for entry in entries],
                 "names": [entry.name for entry in entries],
                 "extras": [json.dumps(_extra(entry)) for entry in entries],

@@ -59,7 +59,7 @@ def too_many(what: str, lines: int) -> str:
     return f"{what} has {lines:,} lines; at most {MAX_ROWS:,} are taken in at once. Split it."
 
 
-def read_upload(file: UploadedFile) -> list[Entry]:
+def read_upload(file: "UploadedFile[Any]") -> list[Entry]:
     """Return the entries of an uploaded CSV file. Raises ValidationError if it is too large or can't be read."""
     size = file.size or 0
     if size > MAX_BYTES:
@@ -135,9 +135,7 @@ class EntriesForm(forms.Form):
 
 
 def _nothing_usable(entries: list[Entry]) -> str:
-    reasons = "; ".join(
-        f"line {entry.line} “{entry.text}” {_said(entry.reason)}" for entry in entries[:REASONS_SHOWN]
-    )
+    reasons = "; ".join(f"line {entry.line} “{entry.text}” {_said(entry.reason)}" for entry in entries[:REASONS_SHOWN])
     rest = len(entries) - REASONS_SHOWN
     more = f"; and {rest:,} more" if rest > 0 else ""
     return f"No number here can be called: {reasons}{more}."

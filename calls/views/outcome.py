@@ -112,4 +112,3 @@ def safe_cell(text: str) -> str:
     A number with "+" keeps it so; reading the file again leaves the apostrophe out.
     """
     return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
-
