@@ -62,7 +62,7 @@ def _run(data: bytes, ending: str) -> bytes:
     environment = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
     environment |= {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "PATH", "PYTHONPATH") if key in os.environ}
     try:
-        done = subprocess.run(  # noqa: S603 (our own program; the ending is at most eight letters and digits)
+        done = subprocess.run(
             command, input=data, capture_output=True, timeout=TIMEOUT, cwd=_ROOT, env=environment, check=False
         )
     except subprocess.TimeoutExpired as error:

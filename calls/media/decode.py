@@ -136,7 +136,7 @@ def decode(data: bytes, found: Found, channel: int | None = None) -> Decoded:
             io_open=source.open_other,
         )
     except _BAD_BYTES as error:
-        raise _damaged(found) from error
+        raise (_slow() if source.late else _damaged(found)) from error
     with container:
         decoded = _Decoding(container, source, found, channel).run()
     if source.opened_other:
@@ -163,6 +163,10 @@ def _damaged(found: Found) -> AudioRefused:
     )
 
 
+def _slow() -> AudioRefused:
+    return AudioRefused(f"This file takes longer than {WORK_SECONDS:.0f} seconds to read. {RULE}")
+
+
 class _Decoding:
     """One pass over one file."""
 
@@ -181,7 +185,7 @@ class _Decoding:
             self._check_frame(frame)
             resampler.add(self._mono(frame), frame.sample_rate)
         if self.source.late:
-            raise AudioRefused(f"This file takes longer than {WORK_SECONDS:.0f} seconds to read. {RULE}")
+            raise _slow()
         if self.damaged * 2 > self.packets:
             raise _damaged(self.found)
         total = max(1, self.tally.samples)
@@ -207,10 +211,10 @@ class _Decoding:
             what = "is a video without sound" if self.container.streams.video else "has no sound in it"
             raise AudioRefused(f"This file {what}. {RULE}")
         stream = streams[0]
-        # Without a decoder there is no context, and asking such a stream to decode has crashed before.
         context = stream.codec_context
-        if context is None or context.name not in kind.codecs:
-            name = "unknown" if context is None else context.name
+        # Without a decoder there is no context, and asking such a stream to decode has crashed before.
+        name = getattr(context, "name", "unknown")
+        if name not in kind.codecs:
             raise AudioRefused(
                 f"The sound in this {kind.label} file is coded in a way that isn't read ({name}). {RULE}"
             )

@@ -159,6 +159,9 @@ def _is_text(head: bytes) -> bool:
     return all(letter.isprintable() or letter in "\r\n\t\f" for letter in text)
 
 
+_UNCOMPRESSED = {1, 3, 6, 7, 0xFFFE}
+
+
 def _wav_seconds(data: bytes) -> float | None:
     """The length that a WAV header declares; None where it leaves it open, as recorders that stream do.
 
@@ -170,7 +173,10 @@ def _wav_seconds(data: bytes) -> float | None:
         chunk, size = data[position : position + 4], struct.unpack_from(f"{order}I", data, position + 4)[0]
         position += 8
         if chunk == b"fmt " and position + 16 <= len(data):
-            rate = struct.unpack_from(f"{order}I", data, position + 8)[0]
+            codec, _, per_second, rate, block = struct.unpack_from(f"{order}HHIIH", data, position)
+            # Uncompressed sound: some programs fill the rate of bytes in wrongly, which then plays all the same.
+            if codec in _UNCOMPRESSED:
+                rate = per_second * block
         if chunk == b"data":
             if position >= len(data):
                 raise AudioRefused(f"This has the header of a WAV file but no sound after it. {RULE}")

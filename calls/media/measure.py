@@ -12,7 +12,7 @@ from calls.media.wav import RATE
 SILENCE_DBFS = -50.0
 """Fainter than this is silence on a phone line, whose own noise lies around it."""
 
-_FULL_SCALE = 32767.0
+_FULL_SCALE = 32768.0
 _WINDOW = RATE // 20
 
 
@@ -66,4 +66,4 @@ def _columns(samples: NDArray[np.int16]) -> list[int]:
     columns = min(PEAK_COLUMNS, samples.size)
     starts = np.arange(columns) * samples.size // columns
     highest, lowest = np.maximum.reduceat(samples, starts), np.minimum.reduceat(samples, starts)
-    return [math.ceil(max(int(high), -int(low)) * 100 / 32768) for high, low in zip(highest, lowest, strict=True)]
+    return [math.ceil(max(int(high), -int(low)) * 100 / _FULL_SCALE) for high, low in zip(highest, lowest, strict=True)]

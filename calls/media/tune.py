@@ -8,7 +8,7 @@ from calls.media.wav import RATE, to_int16, wav_file
 SECONDS = 7.0
 PEAK_DBFS = -6.0
 
-_BEAT = 0.42
+_BEAT = 0.46
 _C5 = 523.25
 """Hertz. The notes lie where a phone line carries both them and their overtones (300 to 3400 Hz)."""
 
@@ -16,11 +16,11 @@ _C5 = 523.25
 _NOTES = (
     (0.0, 0, 0.9), (1.0, 4, 0.8), (2.0, 7, 0.9), (3.0, 12, 1.0),
     (4.5, 9, 0.8), (5.5, 7, 0.8), (6.5, 4, 0.8), (7.5, 2, 0.7),
-    (9.0, 0, 0.8), (9.05, 4, 0.7), (9.1, 7, 0.7), (9.15, 12, 0.6),
+    (9.0, 0, 0.5), (9.1, 4, 0.45), (9.2, 7, 0.45), (9.3, 12, 0.4),
 )  # fmt: skip
 
 # A bell: overtones (times the note), how strong they start and how fast they die away (1/s).
-_OVERTONES = ((1.0, 1.0, 2.2), (2.0, 0.45, 3.6), (3.0, 0.16, 6.5))
+_OVERTONES = ((1.0, 1.0, 1.8), (2.0, 0.45, 3.2), (3.0, 0.16, 6.0))
 
 
 def demo_sound() -> bytes:

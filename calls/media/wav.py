@@ -20,6 +20,6 @@ def wav_file(samples: NDArray[np.int16]) -> bytes:
 
 
 def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Samples between -1 and 1 as 16-bit ones, held at full scale beyond."""
-    steps: NDArray[np.float32] = np.rint(samples * np.float32(32767))
-    return np.clip(steps, -32767, 32767).astype(np.int16)
+    """Samples between -1 and 1 as 16-bit ones, held at full scale beyond. What was 16-bit stays the same."""
+    steps: NDArray[np.float32] = np.rint(samples * np.float32(32768))
+    return np.clip(steps, -32768, 32767).astype(np.int16)
