@@ -1,5 +1,6 @@
 """Call groups: the list, and one of them with its calls, live."""
 
+import json
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from calls.contacts.search import digits_of
 from calls.dialing import export
+from calls.dialing.explain import calls as count_of_calls
 from calls.dialing.explain import explain
 from calls.dialing.situation import Situation, situations
 from calls.forms.filters import STATES, CallGroupsFilter, CallsOfGroupFilter
@@ -126,6 +128,7 @@ def call_group(request: HttpRequest, pk: int) -> HttpResponse:
         "parent": CallGroup.objects.visible_to(user).filter(pk=group.parent_id).first() if group.parent_id else None,
         "children": CallGroup.objects.visible_to(user).filter(parent=group).order_by("-pk")[:CHILDREN_SHOWN],
         "dropped": _dropped(group),
+        "meta_text": json.dumps(group.meta, ensure_ascii=False),
     }
     response = render(request, PAGE, context)
     patch_vary_headers(response, ["HX-Request"])
@@ -165,6 +168,8 @@ def _summary(request: HttpRequest, group: CallGroup) -> Fragment:
         "situation": situation,
         "sentence": explain(situation),
         "every": _every(situation),
+        "of_total": f"of {count_of_calls(group.total)}",
+        "at_carrier": f"can't be taken back; {situation.at_carrier:,} still open",
         "legend": _legend(situation),
         "unconfirmed": unconfirmed,
         "more_unconfirmed": len(unconfirmed) > BATCHES_SHOWN,
