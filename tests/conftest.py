@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -62,3 +63,12 @@ django_settings.STORAGES = django_settings.STORAGES | {
 def media(settings: Settings, tmp_path: Path) -> None:
     """Give each test a media folder of its own."""
     settings.MEDIA_ROOT = tmp_path / "media"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Return the path of the browser for tests that need one."""
+    found = subprocess.run([ROOT / ".ci/chromium"], capture_output=True, text=True, check=False)
+    if found.returncode:
+        pytest.fail(found.stderr)
+    return found.stdout.strip()

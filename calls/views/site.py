@@ -1,14 +1,12 @@
 """Answers about the site itself."""
 
-from datetime import timedelta
-
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-WORKER_SILENCE = timedelta(seconds=60)
+WORKER_SILENCE = 60  # seconds
 
 
 @require_safe
@@ -26,7 +24,7 @@ def worker_alive() -> bool:
     """Whether a worker has given a sign of life lately. Raises DatabaseError."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT EXISTS (SELECT FROM procrastinate_workers WHERE last_heartbeat > now() - %s)", [WORKER_SILENCE]
+            "SELECT EXISTS (SELECT FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => %s))", [WORKER_SILENCE]
         )
         return bool(cursor.fetchone()[0])
 

@@ -17,7 +17,7 @@ PATIENCE = 30  # seconds; how long a loaded machine may need
 def start(data_dir: Path, *command: str, **settings: str) -> subprocess.Popen[str]:
     """Start Python with a DATA_DIR and other settings of its own, and an embedded database."""
     environment = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "SECRET_KEY"}}
-    environment |= {"DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1"} | settings
+    environment |= {"DATA_DIR": str(data_dir)} | settings
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=ROOT,
@@ -50,13 +50,13 @@ def wait_until(happened: Callable[[], object], what: str) -> None:
         time.sleep(0.05)
 
 
-def users_of(data_dir: Path) -> list[psutil.Process]:
-    """Return the processes that were started with this DATA_DIR, or by such ones, or work in it."""
+def users_of(data_dir: Path, word: str = "") -> list[psutil.Process]:
+    """Return the processes that work for this DATA_DIR or in it; if a word is given, those with it in their command."""
     found = []
     for process in psutil.process_iter():
         try:
             ours = process.environ().get("DATA_DIR") == str(data_dir) or data_dir in Path(process.cwd()).parents
-            if ours and process.status() != psutil.STATUS_ZOMBIE:
+            if ours and process.status() != psutil.STATUS_ZOMBIE and (not word or word in process.cmdline()):
                 found.append(process)
         except psutil.Error:
             continue

@@ -4,14 +4,12 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 import requests
 
-from tests.ground.processes import clean_up, start, users_of, wait_until
+from tests.ground.processes import start, users_of, wait_until
 
 
 class Portal:
@@ -44,16 +42,10 @@ class Portal:
         except requests.ConnectionError:
             return 0
 
-    def workers(self) -> list[psutil.Process]:
-        return [process for process in users_of(self.data_dir) if "worker" in process.cmdline()]
-
 
 @pytest.fixture
-def portal(tmp_path: Path) -> Iterator[Portal]:
-    data_dir = tmp_path / "var"
-    data_dir.mkdir()
-    yield Portal(data_dir)
-    clean_up(data_dir)
+def portal(data_dir: Path) -> Portal:
+    return Portal(data_dir)
 
 
 def stop(process: subprocess.Popen[str], number: int) -> str:
@@ -80,9 +72,10 @@ def test_life_of_a_portal(portal: Portal) -> None:
     assert "Traceback" not in complaint
 
     # A worker that dies is replaced.
-    (worker,) = portal.workers()
+    (worker,) = users_of(portal.data_dir, "worker")
     worker.kill()
-    wait_until(lambda: portal.workers() not in ([], [worker]), "a new worker")
+    worker.wait()
+    wait_until(lambda: users_of(portal.data_dir, "worker"), "a new worker")
 
     # Killed: what it started ends by itself; only the database may stay.
     process.kill()
@@ -103,7 +96,8 @@ def test_life_of_a_portal(portal: Portal) -> None:
 def test_stopped_while_starting(portal: Portal) -> None:
     process = portal.start()
     wait_until((portal.data_dir / "run.lock").exists, "the lock")
-    stop(process, signal.SIGINT)
+    assert "Traceback" not in stop(process, signal.SIGINT)
+    assert process.returncode == 0
     assert users_of(portal.data_dir) == []
 
 

@@ -25,7 +25,7 @@ COMMANDS = {
     "web server": [sys.executable, "-m", "gunicorn", "-c", "python:obdportal.gunicorn", "obdportal.wsgi"],
     "worker": [sys.executable, "manage.py", "worker"],
 }
-STOP_SECONDS = 20  # longer than web server and worker give what they are doing
+STOP_SECONDS = 25  # longer than web server and worker give what they are doing
 PORT_SECONDS = 15  # longer than the web server takes to notice that its parent was killed, and to end
 STEADY_SECONDS = 60  # who lived longer did not die of starting
 LONGEST_GAP = 30  # seconds
@@ -75,10 +75,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare what is needed, start the processes, and look after them."""
         exit_on_signals()
-        with self._only_portal() as after_kill:
-            self._take_port(wait=after_kill)
-            self._prepare()
-            self._serve()
+        try:
+            with self._only_portal() as after_kill:
+                self._take_port(wait=after_kill)
+                self._prepare()
+                self._serve()
+        except (KeyboardInterrupt, SystemExit):
+            self.stdout.write("\nStopped.")
 
     @contextmanager
     def _only_portal(self) -> Iterator[bool]:
@@ -112,6 +115,7 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         call_command("bootstrap", stdout=self.stdout)
+        self.stdout.flush()  # nothing else does when it goes to a pipe or a journal
         connections.close_all()
 
     def _serve(self) -> None:
@@ -120,8 +124,6 @@ class Command(BaseCommand):
         try:
             children += [Child(name, lifeline) for name in COMMANDS]
             self._watch(children)
-        except (KeyboardInterrupt, SystemExit):
-            self.stdout.write("\nStopping ...")
         finally:
             _stop([child.process for child in children])
             os.close(held)
@@ -135,6 +137,7 @@ class Command(BaseCommand):
                     self.stderr.write(news)
             if not announced and _is_healthy():
                 self.stdout.write(f"OBD Portal is ready: {settings.PUBLIC_URL}/  (Ctrl-C stops it)")
+                self.stdout.flush()
                 announced = True
             time.sleep(0.2)
 
