@@ -154,7 +154,7 @@ def _plan_steps(request: CallRequest, sources: Iterable[tuple[str, dict[str, Any
     return _going_on(request)
 
 
-def _insert_step(request: CallRequest, source: str, offset: int, **parameters: Any) -> tuple[int, int]:
+def _insert_step(request: CallRequest, source: str, offset: int, /, **parameters: Any) -> tuple[int, int]:
     """Plan the rows of one step: the last key seen, and how many there were."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
