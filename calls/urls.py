@@ -14,6 +14,7 @@ from calls.views import (
     start,
     steering,
     suppression,
+    users,
 )
 
 urlpatterns = [
@@ -84,6 +85,13 @@ urlpatterns = [
     path("ivrs/<int:number>/", ivrs.ivr, name="ivr"),
     path("ivrs/<int:number>/edit/", ivrs.ivr_edit, name="ivr_edit"),
     path("ivrs/<int:number>/delete/", ivrs.ivr_delete, name="ivr_delete"),
+    # Who signs in
+    path("users/", users.users, name="users"),
+    path("users/new/", users.user_new, name="user_new"),
+    path("users/<int:pk>/", users.user, name="user"),
+    path("users/<int:pk>/active/", users.user_activate, name="user_activate"),
+    path("users/<int:pk>/password/", users.user_password, name="user_password"),
+    path("users/<int:pk>/<slug:slug>/", users.user_choices, name="user_choices"),
     # One's own account
     path("login/", account.login, name="login"),
     path("logout/", account.logout, name="logout"),
