@@ -1,0 +1,232 @@
+"""Random orders of events: no number is handed over twice, no final status changes, tallies equal a fresh count."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+
+from calls.carriers.base import Accepted, NoAnswer, NotTaken, Order, Question, Refused, Report, Stopped, Unconfirmed
+from calls.dialing import handover, progress, start, steer
+from calls.models import Batch, BatchState, Call, CallGroup, GroupState, Suppression, Tally, User
+from calls.obd.statuses import FINAL, Status
+from tests.factories import make_request, make_user, number
+
+WORDS = [*map(str, Status), "ANSWERED", "no-answer", "FAILED_LEG1", "PURPLE", ""]
+LANES = (0, 1)
+
+
+class Killed(BaseException):
+    """The worker's process ends here."""
+
+
+class FakeCarrier:
+    """Ends each request as it is told, and remembers which numbers it took."""
+
+    name = "sandbox"
+
+    def __init__(self) -> None:
+        self.ending = "accept"
+        self.took: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+        self.words: dict[str, str] = {}
+
+    def place(self, order: Order) -> Accepted:
+        numbers = [call.number for call in order.calls]
+        self.asked.update(numbers)
+        if self.ending in ("accept", "accept without IDs", "lost answer", "killed after"):
+            self.took.update(numbers)
+        match self.ending:
+            case "accept":
+                return Accepted(ids={call.obd_id: f"c-{call.obd_id}" for call in order.calls})
+            case "accept without IDs":
+                return Accepted()
+            case "not taken":
+                raise NotTaken("Connection refused.")
+            case "stopped":
+                raise Stopped("The carrier refuses the key.")
+            case "refused":
+                raise Refused("No.")
+            case "killed before" | "killed after":
+                raise Killed
+            case "broken":
+                raise RuntimeError("a bug")
+        raise Unconfirmed("The answer was lost.")
+
+    def reports(self, question: Question) -> Iterator[Report]:
+        if self.ending == "no answer":
+            raise NoAnswer("Timed out.")
+        for call in question.calls:
+            if call.number in self.took:
+                yield Report(call.number, self.words.get(call.number, "QUEUED"), obd_id=call.obd_id)
+
+
+ENDINGS = ["accept", "accept without IDs", "not taken", "stopped", "refused", "lost answer", "lost request",
+           "killed before", "killed after", "broken", "no answer"]
+
+
+class Dialing(RuleBasedStateMachine):
+    """One call group (and the groups that join it) at the mercy of everything."""
+
+    carrier: FakeCarrier
+    user: User
+
+    @initialize(count=st.integers(1, 7), newgroup=st.booleans())
+    def begin(self, count: int, newgroup: bool) -> None:
+        Suppression.objects.all().delete()
+        self.carrier.__init__()  # type: ignore[misc]
+        self.numbers = [number(i) for i in range(count)]
+        request = make_request(self.user, "\n".join(self.numbers), newgroup=newgroup, campaign=str(id(self)))
+        self.group = start.start(request.pk)
+        assert start.start(request.pk) == self.group
+        self.final: dict[int, str] = {}
+        self.not_placed: Counter[str] = Counter()
+
+    def _batches(self, *states: str) -> list[Batch]:
+        return list(Batch.objects.filter(call_group=self.group, state__in=states).order_by("pk"))
+
+    @rule(lane=st.sampled_from(LANES), ending=st.sampled_from(ENDINGS))
+    def hand_over(self, lane: int, ending: str) -> None:
+        self.carrier.ending = ending
+        Batch.objects.filter(call_group=self.group, state=BatchState.PENDING).update(due_at=self.group.created_at)
+        try:
+            handover.hand_over(self.group.pk, lane)
+        except Killed:
+            assert self._batches(BatchState.SENDING)
+
+    @rule(lane=st.sampled_from(LANES))
+    def claim_and_die(self, lane: int) -> None:
+        handover.claim(self.group.pk, lane)
+
+    @rule()
+    def sweep(self) -> None:
+        for lane in LANES:
+            handover.settle_orphans(self.group.pk, lane)
+
+    @rule(data=st.data(), ending=st.sampled_from(["accept", "no answer"]))
+    def poll(self, data: st.DataObject, ending: str) -> None:
+        self.carrier.ending = ending
+        self.carrier.words = {each: data.draw(st.sampled_from(WORDS)) for each in self.numbers}
+        Batch.objects.filter(call_group=self.group, check_at__isnull=False).update(check_at=self.group.created_at)
+        progress.follow(self.group.pk)
+
+    @rule(data=st.data())
+    def stray_reports(self, data: st.DataObject) -> None:
+        """Reports of other people's calls, of calls that are held, late ones and repeated ones."""
+        reports = data.draw(
+            st.lists(
+                st.builds(
+                    Report,
+                    number=st.sampled_from([*self.numbers, number(99)]),
+                    word=st.sampled_from(WORDS),
+                    obd_id=st.sampled_from(["", f"{self.group.pk}-1", "1-1", f"{self.group.pk}-99"]),
+                    carrier_id=st.sampled_from(["", "c-1", f"c-{self.group.pk}-1"]),
+                    duration=st.none() | st.integers(0, 99),
+                ),
+                max_size=5,
+            )
+        )
+        progress.record(self.group.pk, reports, "test", self.group.created_at)
+
+    @rule()
+    def pause(self) -> None:
+        self._steer(steer.pause)
+
+    @rule()
+    def resume(self) -> None:
+        self._steer(steer.resume)
+
+    @rule()
+    def cancel(self) -> None:
+        self._steer(steer.cancel)
+
+    def _steer(self, act: object) -> None:
+        try:
+            act(self.group.pk, self.user)  # type: ignore[operator]
+        except steer.NotPossible:
+            return
+
+    @precondition(lambda self: self._batches(BatchState.UNCONFIRMED))
+    @rule()
+    def settle_truly(self) -> None:
+        """The operator finds out what really happened."""
+        batch = self._batches(BatchState.UNCONFIRMED)[0]
+        calls = Call.objects.filter(call_group=self.group, n__range=(batch.first, batch.last), status="UNCONFIRMED")
+        placed = any(call.number in self.carrier.took for call in calls)
+        steer.settle(batch.pk, self.user, placed=placed)
+
+    @rule(which=st.integers(0, 6))
+    def suppress(self, which: int) -> None:
+        Suppression.objects.get_or_create(number=number(which), defaults={"reason": "asked not to be called"})
+
+    @rule(count=st.integers(1, 9))
+    def ask_again(self, count: int) -> None:
+        """A similar request: it may join the group, but never with a number that is in it."""
+        listed = [number(i) for i in range(count)]
+        request = make_request(self.user, "\n".join(listed), newgroup=False, campaign=str(id(self)))
+        try:
+            joined = start.start(request.pk)
+        except start.NothingToCall:
+            return
+        if joined == self.group:
+            self.numbers += [each for each in listed if each not in self.numbers]
+
+    @invariant()
+    def no_number_twice(self) -> None:
+        assert all(times == 1 for times in self.carrier.took.values()), self.carrier.took
+
+    @invariant()
+    def suppressed_numbers_stay_uncalled(self) -> None:
+        held = Call.objects.filter(call_group=self.group, status=Status.HELD).values_list("number", flat=True)
+        assert not set(held) & set(self.carrier.took)
+
+    @invariant()
+    def final_statuses_stay(self) -> None:
+        now = dict(Call.objects.filter(call_group=self.group).values_list("pk", "status"))
+        for pk, status in self.final.items():
+            assert now[pk] == status
+        self.final |= {pk: status for pk, status in now.items() if status in FINAL}
+
+    @invariant()
+    def tallies_equal_a_count(self) -> None:
+        calls = Call.objects.filter(call_group=self.group)
+        counted = Counter(calls.values_list("status", flat=True))
+        tallied = {row.status: row.calls for row in Tally.objects.filter(call_group=self.group) if row.calls}
+        assert tallied == counted
+        group = CallGroup.objects.get(pk=self.group.pk)
+        unfinished = sum(each for status, each in counted.items() if status not in FINAL)
+        assert (group.total, group.held, group.open) == (sum(counted.values()), counted["HELD"], unfinished)
+        assert (group.ended_at is None) == (unfinished > 0)
+
+    @invariant()
+    def states_agree(self) -> None:
+        group = CallGroup.objects.get(pk=self.group.pk)
+        for batch in Batch.objects.filter(call_group=group):
+            statuses = set(
+                Call.objects.filter(call_group=group, n__range=(batch.first, batch.last)).values_list("status", flat=True)
+            )
+            if batch.state == BatchState.PENDING:
+                assert not statuses & {"SENDING", "QUEUED", "INPROGRESS", "UNCONFIRMED"}
+            if batch.state in (BatchState.ACCEPTED, BatchState.REJECTED, BatchState.CANCELLED):
+                assert not statuses & {"HELD", "SENDING", "UNCONFIRMED"}
+        if group.state == GroupState.CANCELLED:
+            assert group.held == 0
+
+
+@pytest.mark.django_db
+def test_any_order_of_events_keeps_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    carrier = FakeCarrier()
+    monkeypatch.setattr(handover, "get_carrier", lambda name: carrier)
+    monkeypatch.setattr(progress, "get_carrier", lambda name: carrier)
+    monkeypatch.setattr(handover, "wait_for_slot", lambda name: None)
+    monkeypatch.setattr(start, "MAX_CALLS", 2)  # several batches from few numbers
+    Dialing.carrier, Dialing.user = carrier, make_user()
+    run_state_machine_as_test(
+        Dialing,
+        settings=settings(
+            max_examples=60, stateful_step_count=30, deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )
