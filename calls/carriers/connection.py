@@ -44,11 +44,11 @@ MAX_ANSWER = 16 * 1024 * 1024
 
 STEP = 64 * 1024
 
-# The first that fits: a failed look-up is a NewConnectionError as well, a TLS error an OSError.
+# The first that fits counts: each is a subclass of one further down.
 _NEVER_SENT: dict[type[Exception], str] = {
     NameResolutionError: "The carrier's name could not be looked up.",
-    ConnectTimeoutError: "The carrier could not be reached in time.",
     NewConnectionError: "The carrier could not be reached.",
+    ConnectTimeoutError: "The carrier could not be reached in time.",
     CertificateError: "The carrier's certificate is for another name.",
     TimeoutError: "The carrier did not finish the TLS handshake in time.",
     OSError: "The TLS handshake with the carrier failed.",

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from typing import Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -29,11 +29,9 @@ from calls.carriers.base import (
     Unconfirmed,
 )
 from calls.carriers.connection import Answer, Broken, Connection, NeverSent
-from calls.carriers.rows import Reader, one_line
+from calls.carriers.rows import Reader
 from calls.contacts.numbers import dialable
-
-if TYPE_CHECKING:
-    from calls.obd.replies import Reply, Row
+from calls.obd.replies import SUCCESS, Reply, Row, UnreadableReply, parse
 
 PAGE_ROWS = 1_000
 """Rows asked for in one page of `voice.groupstatus`; a carrier without pages sends all at once."""
@@ -44,11 +42,14 @@ MAX_PAGES = 2_000
 # In the message of a refusal: the key or the account is meant, so everything else would be refused too.
 _ACCOUNT = re.compile(
     r"\b(?:api[\s_-]?key|(?:invalid|wrong|unknown|inactive|expired|revoked|disabled|missing|no) key|authenticat\w+"
-    r"|credits?|balance|recharge|account)\b",
+    r"|credits?|balance|recharge|account (?:is |has been )?(?:suspended|blocked|disabled|expired|inactive|locked))\b",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){6,}")
 _SAID = 200
+
+UNKNOWN = 0
+"""In place of a status: whether the request was taken is not known."""
 
 
 @dataclass(eq=False)
@@ -94,7 +95,7 @@ class ObdCarrier:
         """Hand over one order by `voice.call`, in one request. Raises NotTaken, Stopped, Refused or Unconfirmed."""
         reply = self._ask(self._parameters(order))
         ids, refused = self._rows.placed(reply.rows, order.calls)
-        return Accepted(group=one_line(reply.group_id), ids=ids, refused=refused, message=self._said(reply.message))
+        return Accepted(group=reply.group_id, ids=ids, refused=refused, message=self._said(reply.message))
 
     def reports(self, question: Question) -> Iterator[Report]:
         """What the carrier knows: `voice.groupstatus`, or `voice.status` where its group is not known.
@@ -143,25 +144,25 @@ class ObdCarrier:
         local = time.astimezone(self.zone)
         return str(int(time.timestamp())) if local.fold else f"{local:%Y-%m-%d %H:%M:%S}"
 
-    def _group_rows(self, group: str) -> "Iterator[Row]":
+    def _group_rows(self, group: str) -> Iterator[Row]:
         after = ""
         seen = set()
         for _ in range(MAX_PAGES):
             page = {"limit": str(PAGE_ROWS), "after": after} if after else {}
             reply = self._ask({"method": "voice.groupstatus", "groupid": group, **page})
             yield from reply.rows
-            after = one_line(reply.next)
+            after = reply.next
             if not after or after in seen:
                 return
             seen.add(after)
         raise NoAnswer(f"The carrier's list of this call group has no end: {MAX_PAGES:,} pages were read.")
 
-    def _call_rows(self, question: Question) -> "Iterator[Row]":
+    def _call_rows(self, question: Question) -> Iterator[Row]:
         ids = [call.carrier_id for call in question.calls if call.carrier_id]
         for start in range(0, len(ids), MAX_CALLS):
             yield from self._ask({"method": "voice.status", "id": ",".join(ids[start : start + MAX_CALLS])}).rows
 
-    def _ask(self, parameters: Mapping[str, str]) -> "Reply":
+    def _ask(self, parameters: Mapping[str, str]) -> Reply:
         """Make one request and return the answer to it, a success. Raises NotTaken, Stopped, Refused or Unconfirmed."""
         if self._problem:
             raise Stopped(self._problem)
@@ -173,46 +174,47 @@ class ObdCarrier:
             raise Unconfirmed(str(error)) from error
         return self._read(answer)
 
-    def _read(self, answer: Answer) -> "Reply":
+    def _read(self, answer: Answer) -> Reply:
         if 300 <= answer.status < 400:
             raise Unconfirmed(f"The carrier redirected the request elsewhere ({answer.status}); that is not followed.")
-        from calls.obd.replies import UnreadableReply, parse
-
         try:
             reply = parse(answer.body, answer.content_type)
         except UnreadableReply as error:
             raise Unconfirmed(f"The carrier answered {answer.status} with something unreadable.") from error
-        stated = reply.status.strip()
-        if answer.status >= 500:
-            raise self._refusal(answer.status, reply)
-        if 200 <= answer.status < 300:
-            if stated == "200":
-                return reply
-            raise self._refusal(int(stated) if re.fullmatch(r"\d{3}", stated) else None, reply)
-        # A refusal by HTTP. Its body may leave the status out, but if it has one that must be a refusal as well.
-        raise self._refusal(int(stated) if re.fullmatch(r"\d{3}", stated) else None if stated else answer.status, reply)
+        if reply.ok and 200 <= answer.status < 300:
+            return reply
+        raise self._refusal(_decisive(answer.status, reply.status), reply)
 
-    def _refusal(self, status: int | None, reply: "Reply") -> CarrierError:
-        """What a readable answer other than success means. None: a status that is no number."""
+    def _refusal(self, status: int, reply: Reply) -> CarrierError:
+        """What a readable answer other than success means."""
         said = self._said(reply.message)
         tail = f": {said}" if said else "."
-        if status is None:
-            return Unconfirmed(f"The carrier answered with the status “{self._said(reply.status)}”{tail}")
-        if status == 429:
-            return NotTaken(f"The carrier takes no more requests just now (429){tail}")
+        if status == UNKNOWN:
+            return Unconfirmed(f"The carrier answered with the status {reply.status}, which settles nothing{tail}")
         # 408: somebody on the way stopped waiting, for us or for the carrier.
         if status == 408 or not 400 <= status < 500:
             return Unconfirmed(f"The carrier failed with {status}{tail}")
+        if status == 429:
+            return NotTaken(f"The carrier takes no more requests just now (429){tail}")
         if status in {401, 402, 403} or _ACCOUNT.search(reply.message):
             return Stopped(f"The carrier refuses our key or account ({status}){tail}")
         return Refused(f"The carrier refused the request ({status}){tail}")
 
     def _said(self, text: str) -> str:
         """The carrier's own words, fit to be shown: without the key, without phone numbers, not too long."""
-        safe = one_line(text)
-        if self.api_key:
-            safe = safe.replace(self.api_key, "(key)")
-        return _NUMBER.sub("(number)", safe)[:_SAID]
+        return _NUMBER.sub("(number)", text.replace(self.api_key, "(key)"))[:_SAID]
+
+
+def _decisive(http: int, stated: str) -> int:
+    """The status that counts, of the one by HTTP and the one in the body; UNKNOWN if they contradict each other."""
+    if http >= 500:
+        return http
+    code = re.fullmatch("[A-Z]?([0-9]{3})", stated)
+    if code:
+        return int(code[1]) if 200 <= http < 300 or code[1] != SUCCESS else UNKNOWN
+    if stated.isalpha():  # a word such as ERROR
+        return max(http, 400)
+    return UNKNOWN
 
 
 def endpoint(base_url: str) -> str:

@@ -3,22 +3,20 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from calls.carriers.base import AskedCall, OrderedCall, Report
 from calls.contacts.numbers import NumberError, dialable, normalise
+from calls.obd.replies import Row
 from calls.obd.statuses import Status, from_word
-
-if TYPE_CHECKING:
-    from calls.obd.replies import Row
 
 _OBD_ID = re.compile(r"[0-9]{1,18}-[0-9]{1,18}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2})?")
-_CLOCK = re.compile(r"(?:([0-9]{1,3}):)?([0-9]{1,4}):([0-9]{1,2})")
 _NOT_PLACED = frozenset({Status.DND, Status.REJECTED})
 
 LONGEST_CALL = 7 * 24 * 3600
+"""Seconds."""
+
 MOST_RETRIES = 1_000
 
 
@@ -29,18 +27,18 @@ class Reader:
         self._region = region
         self._zone = zone
 
-    def placed(self, rows: Sequence["Row"], calls: Sequence[OrderedCall]) -> tuple[dict[str, str], dict[str, str]]:
+    def placed(self, rows: Sequence[Row], calls: Sequence[OrderedCall]) -> tuple[dict[str, str], dict[str, str]]:
         """From the answer to `voice.call`: the carrier's IDs, and its words for calls not placed, by our OBD ID."""
         ids: dict[str, str] = {}
         refused: dict[str, str] = {}
         for obd_id, row in self._pairs(rows, calls):
             if row.id:
-                ids.setdefault(obd_id, one_line(row.id))
+                ids.setdefault(obd_id, row.id)
             elif _is_refused(row.status):
-                refused[obd_id] = one_line(row.status)
+                refused[obd_id] = row.status
         return ids, {obd_id: word for obd_id, word in refused.items() if obd_id not in ids}
 
-    def _pairs(self, rows: Sequence["Row"], calls: Sequence[OrderedCall]) -> list[tuple[str, "Row"]]:
+    def _pairs(self, rows: Sequence[Row], calls: Sequence[OrderedCall]) -> list[tuple[str, Row]]:
         """Rows with the OBD ID of the call that each is about; rows about no call of ours are left out."""
         if len(rows) == len(calls) and all(row.id and not row.mobile and not row.custom for row in rows):
             return [(call.obd_id, row) for call, row in zip(calls, rows, strict=True)]
@@ -55,7 +53,7 @@ class Reader:
                 pairs.append((obd_id, row))
         return pairs
 
-    def report(self, row: "Row", asked: Sequence[AskedCall]) -> Report | None:
+    def report(self, row: Row, asked: Sequence[AskedCall]) -> Report | None:
         """The report of one row of a status answer; None where nothing says which call it is about.
 
         `number` is empty where only `obd_id` tells the call.
@@ -66,26 +64,26 @@ class Reader:
             return None
         return Report(
             number=number,
-            word=one_line(row.status),
+            word=row.status,
             obd_id=obd_id,
-            carrier_id=one_line(row.id),
+            carrier_id=row.id,
             sent_at=self._time(row.senttime),
             answered_at=self._time(row.answertime),
             ended_at=self._time(row.endtime),
-            duration=_seconds(row.duration),
-            retries=_whole(row.retries, MOST_RETRIES),
-            digits=one_line(row.digits),
+            duration=_at_most(LONGEST_CALL, row.duration),
+            retries=_at_most(MOST_RETRIES, row.retries),
+            digits=row.digits,
         )
 
-    def _e164(self, row: "Row") -> str:
+    def _e164(self, row: Row) -> str:
         try:
             return normalise(row.mobile, self._region, bare_international=True) if row.mobile else ""
         except NumberError:
             return ""
 
-    def _time(self, written: str) -> datetime | None:
+    def _time(self, written: str | None) -> datetime | None:
         """A time of the carrier's, aware; None where it is empty or no time ("0000-00-00 00:00:00")."""
-        match = _TIME.match(written.strip())
+        match = _TIME.match(written or "")
         if not match:
             return None
         try:
@@ -94,17 +92,12 @@ class Reader:
             return None
 
 
-def one_line(value: str) -> str:
-    """A short text of the carrier's as it can be stored: in one line, without control characters."""
-    return " ".join("".join(char if char.isprintable() else " " for char in value).split())
-
-
 def _is_refused(word: str) -> bool:
     """Whether a row without an ID says that its number is not called."""
-    return one_line(word).upper() == "DUPLICATE" or from_word(word) in _NOT_PLACED
+    return word.upper() == "DUPLICATE" or from_word(word) in _NOT_PLACED
 
 
-def _number_asked(row: "Row", asked: Sequence[AskedCall]) -> str:
+def _number_asked(row: Row, asked: Sequence[AskedCall]) -> str:
     """The number of the call asked about, where the carrier masks or mangles numbers but gives an ID."""
     for call in asked:
         if row.custom == call.obd_id or (row.id and row.id == call.carrier_id):
@@ -112,17 +105,6 @@ def _number_asked(row: "Row", asked: Sequence[AskedCall]) -> str:
     return ""
 
 
-def _whole(written: str, most: int) -> int | None:
-    try:
-        value = float(written)
-    except ValueError:
-        return None
-    return int(value) if 0 <= value <= most else None
-
-
-def _seconds(written: str) -> int | None:
-    """A duration in seconds, which some carriers write as `1:05` or `0:01:05`."""
-    match = _CLOCK.fullmatch(written.strip())
-    if match:
-        written = str(int(match[1] or 0) * 3600 + int(match[2]) * 60 + int(match[3]))
-    return _whole(written, LONGEST_CALL)
+def _at_most(most: int, value: int | None) -> int | None:
+    """The value, unless it can't be meant (and would not fit into its column)."""
+    return None if value is None or value > most else value
