@@ -150,6 +150,7 @@ def _container_options() -> dict[str, str]:
         "format_whitelist": ",".join([*(kind.demuxer for kind in KINDS if kind.demuxer != "mov"), _MOV]),
         "codec_whitelist": ",".join({codec for kind in KINDS for codec in kind.codecs}),
         "protocol_whitelist": "none",
+        "enable_drefs": "0",
         "max_streams": "16",
     }
 

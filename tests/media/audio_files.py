@@ -97,6 +97,20 @@ def index_first(m4a: bytes) -> bytes:
     return m4a[:before] + bytes(index) + m4a[before:at]
 
 
+def alias(m4a: bytes, path: str) -> bytes:
+    """The same file, but its track says that the sound is in another file, as QuickTime's references do."""
+    name = path.encode()
+    record = bytes(10) + b"\1x" + bytes(26) + bytes(12) + b"\1x" + bytes(62) + bytes(16) + struct.pack(">HH", 1, 1)
+    record += bytes(16) + struct.pack(">HH", 2, len(name)) + name + bytes(len(name) % 2) + b"\xff\xff\0\0"
+    old, new = box(b"url ", b"\0\0\0\1"), box(b"alis", bytes(4) + record)
+    assert m4a.count(old) == 1
+    changed = bytearray(m4a.replace(old, new))
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"):
+        at = changed.rindex(kind) - 4
+        struct.pack_into(">I", changed, at, struct.unpack_from(">I", changed, at)[0] + len(new) - len(old))
+    return bytes(changed)
+
+
 def box(kind: bytes, content: bytes) -> bytes:
     """An atom of an MP4 file."""
     return struct.pack(">I", 8 + len(content)) + kind + content
