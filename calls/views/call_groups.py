@@ -270,8 +270,8 @@ def _heard(user: User, group: CallGroup) -> Sound | IVR | None:
 def _contact_groups(user: User, group: CallGroup) -> list[tuple[ContactGroup, bool]]:
     """The contact groups that were called, each with whether the user may open it."""
     called = list(group.contact_groups.all()[:100])
-    visible = ContactGroup.objects.visible_to(user).filter(pk__in=called).values_list("pk", flat=True) if called else ()
-    usable = set(visible)
+    visible = ContactGroup.objects.visible_to(user).filter(pk__in=[each.pk for each in called])
+    usable = set(visible.values_list("pk", flat=True))
     return [(each, each.pk in usable) for each in called]
 
 
