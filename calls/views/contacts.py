@@ -9,6 +9,7 @@ from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
@@ -209,7 +210,7 @@ def contacts_added(request: HttpRequest, pk: int) -> HttpResponse:
 
 @permission_required("calls.add_contact", raise_exception=True)
 @require_safe
-def contacts_added_csv(request: HttpRequest, pk: int) -> HttpResponse:
+def contacts_added_csv(request: HttpRequest, pk: int) -> HttpResponseBase:
     """All lines of one kind of the contacts added last, to be mended and added again."""
     group = _group_with_contacts(request, pk)
     result, _ = outcome.recall(request, _kept_as(group))

@@ -1,14 +1,14 @@
 """What became of added numbers: kept beside the session, shown and downloaded until the next time."""
 
-import csv
 from dataclasses import asdict
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.sessions.backends.db import SessionStore
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, StreamingHttpResponse
 
 from calls.contacts.store import REASON_COLUMN, Line, Result
+from calls.dialing.export import cell, lines
 
 KEPT_FOR = 24 * 60 * 60
 """Seconds that a result is kept."""
@@ -66,7 +66,7 @@ def context(request: HttpRequest, result: Result) -> dict[str, Any]:
     shown = request.GET.get("show", "")
     if shown not in KINDS:
         shown = next((kind for kind, count in counts.items() if count), "refused")
-    lines = getattr(result, shown)
+    found = getattr(result, shown)
     return {
         "result": result,
         "kind": shown,
@@ -75,9 +75,9 @@ def context(request: HttpRequest, result: Result) -> dict[str, Any]:
             {"label": word, "url": f"?show={kind}", "count": counts[kind], "current": kind == shown}
             for kind, word in KINDS.items()
         ],
-        "lines": lines[:SHOWN],
-        "more": max(0, len(lines) - SHOWN),
-        "several_sources": len({line.source for line in lines}) > 1,
+        "lines": found[:SHOWN],
+        "more": max(0, len(found) - SHOWN),
+        "several_sources": len({line.source for line in found}) > 1,
     }
 
 
@@ -88,27 +88,22 @@ def to_mend(result: Result) -> str:
     return "\n".join(f"{line.name}, {line.text}" if line.name else line.text for line in result.refused)
 
 
-def download(request: HttpRequest, result: Result, filename: str) -> HttpResponse:
+def download(request: HttpRequest, result: Result, filename: str) -> StreamingHttpResponse:
     """The lines of one kind as a CSV file, which can be added again once it is mended."""
     kind = request.GET.get("show", "")
     if kind not in KINDS:
         raise Http404("no such kind of lines")
-    response = HttpResponse("\ufeff", content_type="text/csv; charset=utf-8")
+    found = getattr(result, kind)
+    titles = list(dict.fromkeys(title for line in found for title in line.extra))
+    rows = (
+        [line.text, line.name, *(line.extra.get(title) for title in titles), _where_and_why(line)] for line in found
+    )
+    response = StreamingHttpResponse(
+        lines(["number", "name", *map(cell, titles), REASON_COLUMN], rows), content_type="text/csv; charset=utf-8"
+    )
     response["Content-Disposition"] = f'attachment; filename="{filename}-{kind}.csv"'
-    lines = getattr(result, kind)
-    titles = list(dict.fromkeys(title for line in lines for title in line.extra))
-    writer = csv.writer(response)
-    writer.writerow(map(safe_cell, ["number", "name", *titles, REASON_COLUMN]))
-    for line in lines:
-        extra = [line.extra.get(title, "") for title in titles]
-        reason = f"{line.source}, line {line.line}: {line.reason}"
-        writer.writerow(map(safe_cell, [line.text, line.name, *extra, reason]))
     return response
 
 
-def safe_cell(text: str) -> str:
-    """`text` so that a spreadsheet takes it for text: what begins like a formula gets an apostrophe.
-
-    A number with "+" keeps it so; reading the file again leaves the apostrophe out.
-    """
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+def _where_and_why(line: Line) -> str:
+    return f"{line.source}, line {line.line}: {line.reason}"

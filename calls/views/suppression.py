@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
@@ -69,7 +70,7 @@ def suppression_added(request: HttpRequest) -> HttpResponse:
 
 @permission_required("calls.add_suppression", raise_exception=True)
 @require_safe
-def suppression_added_csv(request: HttpRequest) -> HttpResponse:
+def suppression_added_csv(request: HttpRequest) -> HttpResponseBase:
     """All lines of one kind of the numbers added last, to be mended and added again."""
     result, _ = outcome.recall(request, KEPT_AS)
     return outcome.download(request, result, "suppression-list")

@@ -1,4 +1,3 @@
-import re
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from django.urls import reverse
 from calls.dialing.steer import cancel
 from calls.models import Contact, ContactGroup, User
 from calls.views.paging import PAGE_SIZE
+from tests.contacts.pages import text
 from tests.factories import client_for, make_call_group, make_group, make_user, number
 
 pytestmark = pytest.mark.django_db
@@ -27,12 +27,6 @@ def admin() -> User:
 @pytest.fixture
 def client(admin: User) -> Client:
     return client_for(admin)
-
-
-def text(response: Any) -> str:
-    """The words of a page's main part."""
-    main = response.content.decode().partition('<main class="main"')[2]
-    return " ".join(re.sub(r"<[^>]+>", " ", main).split())
 
 
 # --- Access ----------------------------------------------------------------------------------------------------------

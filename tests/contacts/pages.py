@@ -1,0 +1,15 @@
+"""Reading pages in tests."""
+
+import re
+from typing import Any
+
+
+def text(response: Any) -> str:
+    """The words of a page's main part."""
+    main = response.content.decode().partition('<main class="main"')[2]
+    return " ".join(re.sub(r"<[^>]+>", " ", main).split())
+
+
+def body(download: Any) -> str:
+    """The text of a streamed file."""
+    return b"".join(download.streaming_content).decode()
