@@ -233,7 +233,12 @@ class TestNothingElseIsOpened:
 
     def test_the_demuxer_does_not_follow_the_reference(self, pointing: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[str] = []
-        monkeypatch.setattr(decode._Source, "open_other", lambda *args: asked.append(args[1]) or io.BytesIO())
+
+        def record(source: object, url: str, flags: int, options: dict[str, str]) -> io.BytesIO:
+            asked.append(url)
+            return io.BytesIO()
+
+        monkeypatch.setattr(decode._Source, "open_other", record)
         assert not decode.decode(pointing, Found(M4A)).pieces
         assert asked == []
 
