@@ -45,7 +45,7 @@ _ACCOUNT = re.compile(
     r"|credits?|balance|recharge|account (?:is |has been )?(?:suspended|blocked|disabled|expired|inactive|locked))\b",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){6,}")
+_NUMBER = re.compile(r"\(?\+?\d(?:[\s().-]{0,2}\d){6,}")
 _SAID = 200
 
 UNKNOWN = 0
