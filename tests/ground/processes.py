@@ -47,7 +47,7 @@ def wait_until(happened: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def users_of(data_dir: Path, word: str = "") -> list[psutil.Process]:
