@@ -17,7 +17,8 @@ COUNTS = ["total", "held", "open", "version", "ended_at"]
 
 def register() -> None:
     """Watch the models that people change."""
-    auditlog.register(User, exclude_fields=["password", "last_login"], m2m_fields={"groups", "contact_groups", "sounds", "ivrs"})
+    chosen = {"groups", "contact_groups", "sounds", "ivrs"}
+    auditlog.register(User, exclude_fields=["password", "last_login"], m2m_fields=chosen)
     auditlog.register(ContactGroup, exclude_fields=["size"])
     for model in (Contact, Suppression, Sound, IVR):
         auditlog.register(model)

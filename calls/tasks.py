@@ -1,15 +1,14 @@
-"""The background jobs. Jobs live in the same PostgreSQL as the rows: they are deferred in the transaction that makes
-the rows, so neither is lost without the other."""
+"""The background jobs, as workers run them; :mod:`calls.dialing.jobs` defers them."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 from procrastinate.contrib.django import app
-from procrastinate.exceptions import AlreadyEnqueued
 
 from calls.dialing import handover, plan, progress, start, steer
-from calls.models import Activity, Batch, BatchState, CallGroup, CallRequest, GroupState, RequestState
+from calls.dialing.jobs import cancel_held_later, follow_later, hand_over_lane_later
+from calls.models import Batch, CallGroup, CallRequest, GroupState, RequestState
 
 PLANS_KEPT = timedelta(days=30)
 """How long call requests that were never started are kept."""
@@ -21,42 +20,12 @@ DEAD_WORKER = 30.0
 """Seconds without a heartbeat after which a worker is dead."""
 
 
-def hand_over_later(call_group_id: int, at: datetime) -> None:
-    """Defer the jobs that hand over this call group's batches and follow its calls, from `at` (aware) on."""
-    batches = Batch.objects.filter(call_group=call_group_id, state=BatchState.PENDING)
-    for lane in handover.lanes(batches[: len(handover.lanes(1_000))].count()):
-        _hand_over_lane_later(call_group_id, lane, at)
-    follow_later(call_group_id, at)
-
-
-def _hand_over_lane_later(call_group_id: int, lane: int, at: datetime) -> None:
-    # The lock: only one worker at a time runs a lane.
-    hand_over.configure(lock=f"hand-over-{call_group_id}-{lane}", schedule_at=at).defer(
-        call_group_id=call_group_id, lane=lane
-    )
-
-
-def follow_later(call_group_id: int, at: datetime) -> None:
-    """Defer the job that asks the carrier about this call group, unless one is waiting."""
-    lock = f"follow-{call_group_id}"
-    try:
-        with transaction.atomic():
-            follow.configure(lock=lock, queueing_lock=lock, schedule_at=at).defer(call_group_id=call_group_id)
-    except AlreadyEnqueued:
-        pass
-
-
-def cancel_held_later(call_group_id: int) -> None:
-    """Defer the job that cancels many held calls."""
-    cancel_held.configure(lock=f"cancel-{call_group_id}").defer(call_group_id=call_group_id)
-
-
 @app.task(priority=10)
 def hand_over(call_group_id: int, lane: int) -> None:
     """Hand over one lane's batches; goes on later if some are left."""
     at = handover.hand_over(call_group_id, lane)
     if at:
-        _hand_over_lane_later(call_group_id, lane, at)
+        hand_over_lane_later(call_group_id, lane, at)
 
 
 @app.task
@@ -110,7 +79,7 @@ def sweep(timestamp: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(ORPHANS_SQL, {"overdue": overdue})
         for call_group_id, lane in cursor.fetchall():
-            _hand_over_lane_later(call_group_id, lane, timezone.now())
+            hand_over_lane_later(call_group_id, lane, timezone.now())
     unasked = Batch.objects.filter(check_at__lt=overdue).values_list("call_group", flat=True).distinct()
     for call_group_id in unasked:
         follow_later(call_group_id, timezone.now())
@@ -160,4 +129,6 @@ def tidy(timestamp: int) -> None:
 @app.task(queueing_lock="forget_jobs")
 async def forget_jobs(timestamp: int) -> None:
     """Delete the records of jobs that ended a day ago or earlier."""
-    await app.job_manager.delete_old_jobs(nb_hours=24, include_failed=True, include_cancelled=True, include_aborted=True)
+    await app.job_manager.delete_old_jobs(
+        nb_hours=24, include_failed=True, include_cancelled=True, include_aborted=True
+    )

@@ -66,9 +66,7 @@ class Change:
         """Whether anything at all is other than before."""
         call = self.call
         learnt = ("carrier_id", "answered_at", "ended_at", "duration", "digits")
-        return self.shows or any(
-            getattr(self, name) not in (None, "", getattr(call, name)) for name in learnt
-        )
+        return self.shows or any(getattr(self, name) not in (None, "", getattr(call, name)) for name in learnt)
 
 
 WRITE_SQL = f"""
@@ -110,4 +108,4 @@ def write(changes: Sequence[Change], source: str) -> int:
     ]
     with connection.cursor() as cursor:
         cursor.execute(WRITE_SQL, columns)
-        return cursor.rowcount
+        return int(cursor.rowcount)

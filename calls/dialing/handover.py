@@ -30,13 +30,12 @@ LANE_SECONDS = 5.0
 FIRST_GAP, LONGEST_GAP = 5.0, 300.0
 """Seconds before a batch that the carrier certainly did not take is sent again; doubled each time."""
 
+SLOT_SQL = """
+    UPDATE calls_carrierstate SET next_slot = greatest(next_slot, clock_timestamp()) + %s * interval '1 second'
+    WHERE name = %s RETURNING extract(epoch FROM next_slot - clock_timestamp())
+"""
 FIRST_CHECK = 2.0
 """Seconds after hand-over until the carrier is asked for the first time."""
-
-
-def lanes(batches: int) -> range:
-    """The lanes that so many batches are sent through."""
-    return range(max(1, min(settings.CARRIER_CONNECTIONS, batches)))
 
 
 def hand_over(call_group_id: int, lane: int) -> datetime | None:
@@ -70,11 +69,7 @@ def wait_for_slot(carrier: str) -> None:
     """Sleep until a request may be begun: all workers together make at most `CARRIER_RATE` a second."""
     CarrierState.objects.get_or_create(name=carrier)
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE calls_carrierstate SET next_slot = greatest(next_slot, clock_timestamp()) + %s * interval '1 second'"
-            " WHERE name = %s RETURNING extract(epoch FROM next_slot - clock_timestamp())",
-            [1 / settings.CARRIER_RATE, carrier],
-        )
+        cursor.execute(SLOT_SQL, [1 / settings.CARRIER_RATE, carrier])
         until_next = float(cursor.fetchone()[0])
     time.sleep(max(0.0, until_next - 1 / settings.CARRIER_RATE))
 
@@ -244,4 +239,3 @@ def note_health(carrier: str, failure: str = "") -> None:
         {"failed_at": now, "failure": failure[:300]} if failure else {"answered_at": now, "failure": ""}
     )
     CarrierState.objects.update_or_create(name=carrier, defaults=columns)
-

@@ -18,14 +18,18 @@ class Hours:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `HH:MM-HH:MM`, the later time last; 24:00 ends a day. Raises ValueError."""
-        opens, dash, closes = text.partition("-")
-        hours = cls(time.fromisoformat(opens.strip()), time.max if closes.strip() == "24:00" else time.fromisoformat(closes.strip()))
-        if not dash or hours.opens >= hours.closes:
-            raise ValueError(f"CALLING_HOURS: “{text}” is not like 09:00-21:00, the earlier time first.")
-        return hours
+        try:
+            opens, closes = (part.strip() for part in text.split("-"))
+            hours = cls(time.fromisoformat(opens), time.max if closes == "24:00" else time.fromisoformat(closes))
+            if hours.opens < hours.closes:
+                return hours
+        except ValueError:
+            pass
+        raise ValueError(f"CALLING_HOURS: “{text}” is not like 09:00-21:00, the earlier time first.")
 
     @classmethod
     def from_settings(cls) -> Self:
+        """The hours of the settings."""
         return cls.parse(settings.CALLING_HOURS)
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from django.db.models import F, Sum
 
 from calls.contacts.entries import Entry, read_pasted
 from calls.dialing.request import Options
-from calls.models import CallRequest, Contact, ContactGroup, Outcome, PlannedCall, RequestState, Suppression, Tally
+from calls.models import CallRequest, ContactGroup, Outcome, PlannedCall, RequestState, Suppression, Tally
 
 INLINE_LIMIT = 2_000
 """Up to this many numbers are planned, and started, while the person waits; more in a worker."""

@@ -62,7 +62,9 @@ def next_check(call_group_id: int) -> datetime | None:
         return None
     soonest = timezone.now() + timedelta(seconds=SHORTEST_GAP / 2)
     # While batches are still being handed over, new ones to ask about appear all the time.
-    return max(soonest, min(at for at in (next_at, unsent and max(unsent, soonest + timedelta(seconds=1))) if at))
+    unsent = unsent and max(unsent, soonest + timedelta(seconds=1))
+    soon: datetime = min(at for at in (next_at, unsent) if at)
+    return max(soonest, soon)
 
 
 def check(group: CallGroup, batches: Sequence[Batch]) -> None:
@@ -199,9 +201,7 @@ def expire(group: CallGroup, batch: Batch) -> int:
         locked(group.pk)
         stale = calls_of(batch).filter(status__in=[Status.QUEUED, Status.INPROGRESS])
         hours = EXPIRES_AFTER.total_seconds() / 3600
-        return move(
-            stale, Status.EXPIRED, PORTAL, f"No final status after {hours:g} hours.", ended_at=timezone.now()
-        )
+        return move(stale, Status.EXPIRED, PORTAL, f"No final status after {hours:g} hours.", ended_at=timezone.now())
 
 
 def _check_later(batch: Batch, *, changed: bool, answered: bool) -> None:

@@ -77,6 +77,7 @@ class Options:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
+        """What :meth:`as_json` wrote."""
         again = data["again"]
         return cls(
             **data
@@ -91,7 +92,7 @@ class Options:
 def find_play(user: User, play: Play) -> Sound | IVR:
     """The sound or IVR of that reference that `user` may use. Raises NotAvailable."""
     kind: type[Sound] | type[IVR] = Sound if play.kind == "sound" else IVR
-    found = kind.objects.visible_to(user).filter(number=play.number).first()
+    found: Sound | IVR | None = kind.objects.visible_to(user).filter(number=play.number).first()
     if found is None:
         raise NotAvailable("play", f"There is no {play} that you may use.")
     return found

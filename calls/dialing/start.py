@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import uuid
 from datetime import datetime
 
 from django.conf import settings
@@ -9,6 +10,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from calls.carriers.base import MAX_CALLS
+from calls.dialing.jobs import hand_over_later
 from calls.dialing.locks import locked
 from calls.dialing.request import Options
 from calls.models import Batch, CallGroup, CallRequest, ContactGroup, GroupState, Outcome, PlannedCall, RequestState
@@ -37,7 +39,7 @@ class NothingToCall(Exception):
     """No number of the plan may be called (any more)."""
 
 
-def start(request_id: object) -> CallGroup:
+def start(request_id: uuid.UUID | str) -> CallGroup:
     """Start a planned call request and return its call group; the same one however often it is asked.
 
     Numbers that were suppressed since the plan are not called. Raises NothingToCall if none is left.
@@ -65,12 +67,13 @@ def start(request_id: object) -> CallGroup:
 def _suppress(request: CallRequest) -> int:
     with connection.cursor() as cursor:
         cursor.execute(SUPPRESS_SQL, [request.pk])
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def _call_group(request: CallRequest, options: Options, now: datetime) -> CallGroup:
     """The call group that the request's calls are listed in: a new one, or with `newgroup=0` a similar one."""
-    similarity = "" if options.newgroup or options.again or options.carrier_group else _similarity(request, options, now)
+    alone = options.newgroup or options.again or options.carrier_group
+    similarity = "" if alone else _similarity(request, options, now)
     if similarity:
         with connection.cursor() as cursor:
             # Two similar requests at the same moment must not both open a group.
@@ -119,8 +122,6 @@ def _overlaps(group: CallGroup, request: CallRequest) -> bool:
 
 def _add_calls(group: CallGroup, request: CallRequest, options: Options, now: datetime) -> None:
     """The call and batch rows, and the jobs that hand them over."""
-    from calls.tasks import hand_over_later
-
     base, due_at = group.total, options.due_at(now)
     if options.carrier_group:
         Batch.objects.create(call_group=group, first=1, last=0, due_at=due_at)

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from calls.dialing.changes import calls_of, move
+from calls.dialing.jobs import cancel_held_later, follow_later, hand_over_later
 from calls.dialing.locks import locked
 from calls.models import Batch, BatchState, Call, CallGroup, GroupState, User
 from calls.obd.statuses import Status
@@ -36,8 +37,6 @@ def pause(call_group_id: int, user: User, reason: str = "") -> None:
 
 def resume(call_group_id: int, user: User) -> None:
     """Go on handing over. Raises NotPossible."""
-    from calls.tasks import hand_over_later
-
     with transaction.atomic():
         group = locked(call_group_id)
         if group.state != GroupState.PAUSED:
@@ -48,8 +47,6 @@ def resume(call_group_id: int, user: User) -> None:
 
 def cancel(call_group_id: int, user: User) -> None:
     """Hand over nothing more, ever; held calls become CANCELLED. Raises NotPossible."""
-    from calls.tasks import cancel_held_later
-
     with transaction.atomic():
         group = locked(call_group_id)
         if group.ended_at or group.state == GroupState.CANCELLED:
@@ -85,8 +82,6 @@ def settle(batch_id: int, user: User, *, placed: bool, carrier_group: str = "") 
     `placed`: the carrier took it, in its group `carrier_group` if that is known; its calls are followed from now on.
     Otherwise it never got there, and its calls are held again and handed over.
     """
-    from calls.tasks import follow_later, hand_over_later
-
     now = timezone.now()
     with transaction.atomic():
         batch = Batch.objects.get(pk=batch_id)

@@ -19,6 +19,8 @@ SIZE_SQL = """
 
 
 class ContactGroupQuerySet(EnabledQuerySet):
+    """Contact groups for a user."""
+
     all_flag = "uses_all_contact_groups"
     chosen = "contact_groups"
 
@@ -55,6 +57,7 @@ class ContactGroup(models.Model):
 
     @property
     def held_by_carrier(self) -> bool:
+        """Whether the carrier holds the numbers, so that the portal does not know them."""
         return bool(self.carrier_group)
 
 

@@ -8,7 +8,6 @@ import uuid
 from typing import Any, Self
 
 import pgtrigger
-from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.indexes import OpClass
 from django.db import models
@@ -35,6 +34,8 @@ class RequestState(models.TextChoices):
 
 
 class CallRequestQuerySet(models.QuerySet["CallRequest"]):
+    """Call requests for a user."""
+
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """A call request is its maker's alone."""
         return self.filter(owner_id=user.pk or 0)
@@ -115,6 +116,8 @@ class Waits(models.TextChoices):
 
 
 class CallGroupQuerySet(models.QuerySet["CallGroup"]):
+    """Call groups for a user."""
+
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """All call groups, or only those that `user` started, as the profile says."""
         if not isinstance(user, User) or not user.is_active:
@@ -124,9 +127,11 @@ class CallGroupQuerySet(models.QuerySet["CallGroup"]):
         return self.filter(owner=user)
 
     def finished(self) -> Self:
+        """Those all of whose calls are final."""
         return self.filter(ended_at__isnull=False)
 
     def unfinished(self) -> Self:
+        """Those with calls that are not final, or not yet known."""
         return self.filter(ended_at__isnull=True)
 
 
@@ -259,6 +264,8 @@ class Batch(models.Model):
 
 
 class CallQuerySet(models.QuerySet["Call"]):
+    """Calls for a user."""
+
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """The calls of the call groups that `user` may see."""
         if not isinstance(user, User) or not user.is_active:

@@ -18,11 +18,15 @@ PHONE_KEYS = tuple("1234567890*#")
 
 
 class SoundQuerySet(EnabledQuerySet):
+    """Sounds for a user."""
+
     all_flag = "uses_all_sounds"
     chosen = "sounds"
 
 
 class IVRQuerySet(EnabledQuerySet):
+    """IVRs for a user."""
+
     all_flag = "uses_all_ivrs"
     chosen = "ivrs"
 

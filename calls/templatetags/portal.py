@@ -202,7 +202,7 @@ def navigation(context: template.Context) -> list[dict[str, Any]]:
     """The links of the side navigation that this user may follow; the one that leads here is marked current."""
     request: HttpRequest | None = context.get("request")
     path = request.path if request else ""
-    sections = []
+    sections: list[dict[str, Any]] = []
     for title, links in NAVIGATION:
         found = [
             {"name": link.name, "label": link.label, "icon": link.icon, "url": url, "current": ""}

@@ -12,13 +12,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
+from calls.dialing.jobs import plan_later, start_later
 from calls.dialing.plan import INLINE_LIMIT, expected_numbers, make_plan
 from calls.dialing.preflight import preflight as make_preflight
 from calls.dialing.request import Options
 from calls.dialing.start import NothingToCall, start
 from calls.forms.start import AGAIN, GROUPS, IVR_KIND, SOUND, StartForm
 from calls.models import IVR, CallGroup, CallRequest, ContactGroup, Outcome, RequestState, Sound, User
-from calls.tasks import plan_request, start_request
 from calls.views.paging import keyset
 from calls.views.polling import is_refresh, live
 
@@ -116,7 +116,7 @@ def _new_request(user: User, filled: StartForm) -> CallRequest:
     if request.expected <= INLINE_LIMIT:
         make_plan(request)
     else:
-        plan_request.configure(lock=f"plan-{request.pk}").defer(request_id=str(request.pk))
+        plan_later(request)
     return request
 
 
@@ -169,7 +169,7 @@ def confirm(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 def _start(request: HttpRequest, asked: CallRequest) -> None:
     if asked.callable > INLINE_LIMIT:
-        start_request.configure(lock=f"start-{asked.pk}").defer(request_id=str(asked.pk))
+        start_later(asked)
         return
     try:
         group = start(asked.pk)

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from calls.carriers.base import Accepted, NoAnswer, NotTaken, Order, Question, Refused, Report, Stopped, Unconfirmed
 from calls.dialing import handover, progress, start, steer
@@ -63,8 +70,19 @@ class FakeCarrier:
                 yield Report(call.number, self.words.get(call.number, "QUEUED"), obd_id=call.obd_id)
 
 
-ENDINGS = ["accept", "accept without IDs", "not taken", "stopped", "refused", "lost answer", "lost request",
-           "killed before", "killed after", "broken", "no answer"]
+ENDINGS = [
+    "accept",
+    "accept without IDs",
+    "not taken",
+    "stopped",
+    "refused",
+    "lost answer",
+    "lost request",
+    "killed before",
+    "killed after",
+    "broken",
+    "no answer",
+]
 
 
 class Dialing(RuleBasedStateMachine):
@@ -204,9 +222,8 @@ class Dialing(RuleBasedStateMachine):
     def states_agree(self) -> None:
         group = CallGroup.objects.get(pk=self.group.pk)
         for batch in Batch.objects.filter(call_group=group):
-            statuses = set(
-                Call.objects.filter(call_group=group, n__range=(batch.first, batch.last)).values_list("status", flat=True)
-            )
+            calls = Call.objects.filter(call_group=group, n__range=(batch.first, batch.last))
+            statuses = set(calls.values_list("status", flat=True))
             if batch.state == BatchState.PENDING:
                 assert not statuses & {"SENDING", "QUEUED", "INPROGRESS", "UNCONFIRMED"}
             if batch.state in (BatchState.ACCEPTED, BatchState.REJECTED, BatchState.CANCELLED):
@@ -226,7 +243,9 @@ def test_any_order_of_events_keeps_the_rules(monkeypatch: pytest.MonkeyPatch) ->
     run_state_machine_as_test(
         Dialing,
         settings=settings(
-            max_examples=60, stateful_step_count=30, deadline=None,
+            max_examples=60,
+            stateful_step_count=30,
+            deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
     )
