@@ -66,6 +66,11 @@ def _still_run(number: int) -> str:
     return f"{number:,} still {'runs' if number == 1 else 'run'}"
 
 
+def _said(reason: str) -> str:
+    """What the carrier or the connection said, as a sentence."""
+    return f"{_upper(reason.rstrip('.'))}."
+
+
 def _upper(text: str) -> str:
     return text[0].upper() + text[1:]
 
@@ -108,8 +113,7 @@ def _paused(situation: Situation) -> Sentence:
     group = situation.group
     held = f"{calls(group.held)} {_are(group.held)} held"
     if situation.refused_by_carrier:
-        reason = group.state_reason.rstrip(".")
-        text = f"Paused{_by(situation)} because the carrier takes no calls ({reason}): {held} until you resume."
+        text = f"Paused by the portal{_by(situation)}. {_said(group.state_reason)} {_upper(held)} until you resume."
         return Sentence(text, "attention")
     reason = f" Reason: {group.state_reason}" if group.state_reason else ""
     if not group.total:
@@ -167,11 +171,11 @@ def _waiting(situation: Situation, batch: Batch) -> Sentence:
     if not situation.worker_alive:
         return Sentence(f"No worker is running, so nothing is handed over: {go} once one is started.", "attention")
     if batch.due_at > now:
-        again = batch.attempts and batch.answer
-        why = f"The carrier can't be reached ({batch.answer.rstrip('.')}). " if again else ""
+        again = bool(batch.attempts and batch.answer)
+        why = f"{_said(batch.answer)} " if again else ""
         return Sentence(f"{why}{_upper(go)}{' again' if again else ''} {when(batch.due_at, now)}.", "waits")
     if failure := _failure(situation):
-        return Sentence(f"The carrier has trouble ({failure}). {_upper(go)} as soon as it answers.", "waits")
+        return Sentence(f"{_said(failure)} {_upper(go)} as soon as the carrier answers.", "waits")
     if not situation.handed_over and batch.due_at < now - LATE:
         since = when(batch.due_at, now).removeprefix("at ").removeprefix("on ")
         return Sentence(f"Due since {since}: {go} in turn; other call groups are being handed over.", "waits")
@@ -186,4 +190,4 @@ def _failure(situation: Situation) -> str:
     carrier = situation.carrier
     if carrier is None or not carrier.failure or not carrier.failed_at or carrier.failed_at < situation.now - RECENT:
         return ""
-    return carrier.failure.rstrip(".")
+    return carrier.failure

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from calls.dialing import figures
 from calls.dialing.estimate import expected_end
@@ -91,6 +91,12 @@ class Situation:
     def acd(self) -> float | None:
         """Average call duration in seconds."""
         return figures.acd(self.tally, self.seconds)
+
+    @property
+    def took(self) -> timedelta | None:
+        """How long an ended call group was under way."""
+        ended_at = self.group.ended_at
+        return max(ended_at - self.group.due_at, timedelta(0)) if ended_at else None
 
     @property
     def expected_end(self) -> datetime | None:

@@ -67,6 +67,10 @@ class Period(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Refuse a period that ends before it begins."""
         cleaned = super().clean() or {}
+        for name in ("since", "until"):
+            if name in self.errors:
+                # A browser's date field would not show what was typed.
+                self.fields[name].widget.input_type = "text"  # type: ignore[attr-defined]
         since, until = cleaned.get("since"), cleaned.get("until")
         if since and until and until < since:
             self.add_error("until", f"{until:%Y-%m-%d} is before {since:%Y-%m-%d}, the first day.")

@@ -169,7 +169,7 @@ def _summary(request: HttpRequest, group: CallGroup) -> Fragment:
         "sentence": explain(situation),
         "every": _every(situation),
         "of_total": f"of {count_of_calls(group.total)}",
-        "at_carrier": f"can't be taken back; {situation.at_carrier:,} still open",
+        "at_carrier": f"can't be taken back{f'; {situation.at_carrier:,} still open' if situation.at_carrier else ''}",
         "legend": _legend(situation),
         "unconfirmed": unconfirmed,
         "more_unconfirmed": len(unconfirmed) > BATCHES_SHOWN,

@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from calls.dialing import export
+from calls.dialing.changes import CARRIER
 from calls.forms.filters import CallsFilter, CallsOfGroupFilter
 from calls.models import IVR, Batch, Call, CallGroup, User
 from calls.obd.statuses import FINAL, Status
@@ -112,13 +113,17 @@ class Event:
         return bool(self.word) and self.word != self.status
 
 
-def timeline(call: Call, started_by: str) -> list[Event]:
+def timeline(call: Call, group: CallGroup) -> list[Event]:
     """The call's events in the order in which the portal learnt of them, from the start on."""
+    if group.carrier_group:
+        first = Event(call.created_at, Status.QUEUED, CARRIER, "", "The carrier named this call of its group.")
+    else:
+        first = Event(call.created_at, Status.HELD, str(group.owner), "", "Started; the call is held by the portal.")
     learnt = [
         Event(datetime.fromtimestamp(at, UTC), status, source, word, note)
         for at, status, source, word, note in call.timeline
     ]
-    return [Event(call.created_at, Status.HELD, started_by, "", "Started; the call is held by the portal."), *learnt]
+    return [first, *learnt]
 
 
 @permission_required("calls.view_call", raise_exception=True)
@@ -131,7 +136,7 @@ def call(request: HttpRequest, pk: int, n: int) -> HttpResponse:
         "group": group,
         "call": found,
         "status": Status(found.status),
-        "events": timeline(found, str(group.owner)),
+        "events": timeline(found, group),
         "batch": _batch_of(group, n),
         "keys": _keys(cast("User", request.user), group, found),
     }

@@ -50,7 +50,7 @@ def _lists(groups: QuerySet[CallGroup], now: datetime, *, alive: bool) -> dict[s
     scheduled = in_state("scheduled", now)
     queries = {
         "attention": found.filter(in_state("attention", now)),
-        "under_way": found.exclude(scheduled),
+        "under_way": found.exclude(in_state("attention", now)).exclude(scheduled),
         "scheduled": found.filter(scheduled).order_by("due_at", "pk"),
     }
     rows = {name: list(query[: SHOWN + 1]) for name, query in queries.items()}
