@@ -13,3 +13,8 @@ def text(response: Any) -> str:
 def body(download: Any) -> str:
     """The text of a streamed file."""
     return b"".join(download.streaming_content).decode()
+
+
+def dead_links(response: Any) -> list[str]:
+    """Links and buttons that lead nowhere."""
+    return re.findall(r'<[^>]*(?:href|action)=""[^>]*>', response.content.decode())
