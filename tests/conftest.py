@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import psutil
 import psycopg
 import pytest
@@ -29,7 +30,7 @@ os.environ |= {
 
 from obdportal.postgres import share_server  # noqa: E402 - reads the environment
 
-TEST_DATABASE = "test_obdportal_"  # followed by the ID of the process that uses it
+TEST_DATABASE = "test_obdportal_"  # followed by the ID of the process that uses it, and perhaps `_` and for what
 
 
 def _drop_leftovers(url: str) -> None:
@@ -37,7 +38,7 @@ def _drop_leftovers(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall():
             process = name.removeprefix(TEST_DATABASE)
-            if process != name and not psutil.pid_exists(int(process)):
+            if process != name and not psutil.pid_exists(int(process.partition("_")[0])):
                 connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
@@ -57,6 +58,11 @@ django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHash
 django_settings.STORAGES = django_settings.STORAGES | {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # needs no collectstatic
 }
+
+
+# Property tests say what holds, not how long it takes: a busy machine must not fail them.
+hypothesis.settings.register_profile("portal", deadline=None)
+hypothesis.settings.load_profile("portal")
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""Whole paths through the real portal, in a real browser."""
