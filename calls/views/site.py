@@ -24,7 +24,8 @@ def worker_alive() -> bool:
     """Whether a worker has given a sign of life lately. Raises DatabaseError."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT EXISTS (SELECT FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => %s))", [WORKER_SILENCE]
+            "SELECT EXISTS (SELECT FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => %s))",
+            [WORKER_SILENCE],
         )
         return bool(cursor.fetchone()[0])
 
