@@ -167,8 +167,13 @@ def _why_not_digits(text: str, digits: str) -> str:
         return "has an extension, which can't be dialled"
     if letters:
         return "has letters"
-    odd = next((char for char in digits if char not in "+0123456789"), None)
-    return f'has "{odd}"' if odd else 'has a "+" that is not at its start'
+    return _why_odd(next((char for char in digits if char not in "+0123456789"), "+"))
+
+
+def _why_odd(char: str) -> str:
+    if char == "+":
+        return 'has a "+" that is not at its start'
+    return f'has "{char}"' if char.isprintable() else f"has an invisible character (U+{ord(char):04X})"
 
 
 def _international(digits: str, came: str) -> str:

@@ -60,7 +60,7 @@ def parse(body: bytes, content_type: str = "") -> Reply:
     Control characters are replaced (`printable`). Raises UnreadableReply for anything else, so that nobody mistakes it
     for a refusal: web pages, cut-off or empty answers, XML with a document type, a `status` that isn't one.
     """
-    text = _decode(body, content_type).strip("\ufeff \t\r\n\0")
+    text = _decode(body, content_type).lstrip("\ufeff \t\r\n\0").rstrip(" \t\r\n\0")
     if not text:
         raise UnreadableReply("the answer is empty")
     if text.startswith("<"):

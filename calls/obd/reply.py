@@ -11,7 +11,7 @@ _SPACES = re.compile(r"[\t\n\r]")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-class UnreadableReply(ValueError):  # noqa: N818 - the word that the rest of the portal uses
+class UnreadableReply(ValueError):
     """A carrier's answer makes no sense; `str()` says why, without what the body held of people."""
 
 

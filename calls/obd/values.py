@@ -44,7 +44,7 @@ class ParameterError(ValueError):
         return f'"{self.got}" is not {self.rule}' if self.got else f"missing; needed: {self.rule}"
 
 
-class ParameterErrors(ValueError):  # noqa: N818 - it holds errors
+class ParameterErrors(ValueError):
     """Everything that is wrong with one request, in the order of the table of parameters; never empty."""
 
     def __init__(self, errors: list[ParameterError]) -> None:

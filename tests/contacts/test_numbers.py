@@ -97,6 +97,7 @@ def test_numbers_of_other_countries(text: str, region: str, expected: str) -> No
         ("81234+56789", 'has a "+" that is not at its start'),
         ("81234*56789", 'has "*"'),
         ("²8123456789", 'has "²"'),
+        ("81234\u2028456789", "has an invisible character (U+2028)"),
         ("81234\x0056789", "has a control character (U+0000)"),
         ("81234\t56789", "has a control character (U+0009)"),
         ("8123456789\ud800", "has a control character (U+D800)"),
@@ -180,6 +181,7 @@ def test_any_text_becomes_a_number_or_a_reason(text: str, region: str) -> None:
         reason = str(error)
     assert bool(number) != bool(reason)
     assert len(reason) < 200
+    assert reason.isprintable()
     if number:
         assert number.startswith("+")
         assert number[1:].isdecimal()

@@ -181,7 +181,7 @@ def test_an_empty_list_of_calls_is_still_a_list() -> None:
 # Written and read back
 
 WORDS = st.text(max_size=40) | st.text(
-    alphabet="aZ09 \"'\\<>&;,:=[](){}\n\r\t\0\x0b\x85\u2028\ud800\ufffe\ufeffé😀/*#-", max_size=40
+    alphabet="aZ09 \"'\\<>&;,:=[](){}\n\r\t\0\x0b\x85\u2028\ud800\ufeff\ufffe\ufeffé😀/*#-", max_size=40
 )
 MESSAGES = WORDS | st.sampled_from(
     ["Array", "[", "(", "Array (", "a,", '"', "'a'", "GID=1", "ID=1 Mobile=2", "<api>", ")", "[a] => b"]
