@@ -72,6 +72,7 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
 
     paginator = FewPages
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     ordering = ["-pk"]
     actions: tuple[str, ...] = ()
@@ -180,8 +181,8 @@ class AuditAdmin(ReadOnly):
 
     list_display = ["timestamp", "actor", "action", "content_type", "object_repr", "remote_addr"]
     list_select_related = ["actor", "content_type"]
-    list_filter = ["action", "content_type"]
-    search_fields = ["object_pk__exact", "actor__username"]
+    list_filter = ["action"]
+    search_fields = ["object_pk__exact", "object_repr", "actor__username"]
     fields = ["timestamp", "actor", "action", "content_type", "object_pk", "object_repr", "changes_text", "remote_addr"]
 
     @admin.display(description="Changes")
