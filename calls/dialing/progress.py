@@ -4,12 +4,14 @@ Each batch that was handed over is asked about until its calls are final: soon w
 rarely while they don't.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 
 from django.db import transaction
-from django.db.models import F, Min
+from django.db.models import F, Min, Q
 from django.utils import timezone
 
 from calls.carriers import get_carrier
@@ -71,15 +73,18 @@ def check(group: CallGroup, batches: Sequence[Batch]) -> None:
     """Ask the carrier about batches that it answers together, and write down what it says."""
     question = _question(group, batches)
     try:
-        reports = get_carrier(group.carrier).reports(question)
-        changed = record(group.pk, reports, CARRIER, since=question.sent_at)
+        reports = iter(get_carrier(group.carrier).reports(question))
+        first = list(islice(reports, 1))
+        changed = record(group.pk, chain(first, reports), CARRIER, since=question.sent_at)
     except NoAnswer as error:
         note_health(group.carrier, str(error))
         changed = 0
         answered = False
     else:
-        note_health(group.carrier)
-        answered = True
+        # Nothing came: perhaps nothing was asked, where neither the carrier's group nor its IDs are known.
+        answered = bool(first)
+        if answered:
+            note_health(group.carrier)
     for batch in batches:
         expire(group, batch)
         _check_later(batch, changed=bool(changed), answered=answered)
@@ -116,34 +121,62 @@ def record(call_group_id: int, reports: Iterable[Report], source: str, since: da
     changed = 0
     reports = iter(reports)
     while chunk := list(islice(reports, STEP)):
-        usable = {report.number: report for report in chunk if _is_ours(report, call_group_id, since)}
         with transaction.atomic():
             group = locked(call_group_id)
             if group.carrier_group:
-                _learn_calls(group, usable)
-            calls = Call.objects.filter(
-                call_group=group, number__in=usable, status__in=[*AT_CARRIER, Status.SENDING]
-            ).order_by("n")
-            pairs = [(call, usable[call.number]) for call in calls if _fits(call, usable[call.number])]
+                # Its `custom` was not made by us, so it is no OBD ID of ours however it looks.
+                chunk = [replace(report, obd_id="") for report in chunk if report.number]
+                _learn_calls(group, {report.number: report for report in chunk if not _is_older(report, since)})
+            pairs = _pairs(group, chunk, since)
             _settle_by_evidence(group, [call for call, _ in pairs if call.status == Status.UNCONFIRMED])
             changed += write([_change(call, report) for call, report in pairs], source)
     return changed
 
 
-def _is_ours(report: Report, call_group_id: int, since: datetime) -> bool:
-    if report.obd_id and report.obd_id.partition("-")[0] != str(call_group_id):
-        return False
-    return report.sent_at is None or report.sent_at >= since - CLOCK_SLACK
+def _pairs(group: CallGroup, reports: Iterable[Report], since: datetime) -> list[tuple[Call, Report]]:
+    """The open calls of the call group that are reported about, each with its report.
+
+    Our OBD ID tells a call by itself. Else the number does, and where the carrier lists several calls to it, which
+    similar call groups or earlier ones can cause, its own ID or the time.
+    """
+    by_n: dict[int, Report] = {}
+    by_number: dict[str, list[Report]] = defaultdict(list)
+    for report in reports:
+        call_group, _, n = report.obd_id.partition("-")
+        if call_group == str(group.pk):
+            by_n[int(n)] = report
+        elif not report.obd_id:
+            by_number[report.number].append(report)
+    calls = Call.objects.filter(
+        Q(n__in=by_n) | Q(number__in=by_number), call_group=group, status__in=[*AT_CARRIER, Status.SENDING]
+    ).order_by("n")
+    found = ((call, by_n.get(call.n) or _best(call, by_number[call.number], since)) for call in calls)
+    return [(call, report) for call, report in found if report]
 
 
-def _fits(call: Call, report: Report) -> bool:
-    """Whether the report is about this call and not about another one to the same number."""
-    if report.obd_id:
-        return report.obd_id == call.obd_id
+def _best(call: Call, reports: Sequence[Report], since: datetime) -> Report | None:
+    """Of the reports about the number of a call, the one that is about the call: sent when it was."""
+
+    def apart(report: Report) -> timedelta:
+        if report.sent_at is None or call.handed_over_at is None:
+            return timedelta.max
+        return abs(report.sent_at - call.handed_over_at)
+
+    return min((report for report in reversed(reports) if _fits(call, report, since)), key=apart, default=None)
+
+
+def _fits(call: Call, report: Report, since: datetime) -> bool:
+    """Whether a report about the number of a call may be about that call and not about another one."""
     if call.carrier_id and report.carrier_id:
         return call.carrier_id == report.carrier_id
+    if _is_older(report, since):
+        return False
     # Only a number: enough to go on where the carrier took the batch, too little to say that it took it.
     return call.status != Status.UNCONFIRMED or report.sent_at is not None
+
+
+def _is_older(report: Report, since: datetime) -> bool:
+    return report.sent_at is not None and report.sent_at < since - CLOCK_SLACK
 
 
 def _change(call: Call, report: Report) -> Change:
