@@ -122,6 +122,7 @@ def _order(group: CallGroup, calls: list[Call], now: datetime) -> Order:
         schedule_time=group.schedule_time if carrier_waits else None,
         delay=group.delay if carrier_waits else 0,
         meta=group.meta,
+        custom=group.custom,
         callback=group.callback,
     )
 

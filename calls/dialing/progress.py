@@ -204,6 +204,7 @@ def _learn_calls(group: CallGroup, reports: dict[str, Report]) -> None:
             call_group=group,
             n=n,
             number=number,
+            custom=group.custom,
             status=Status.QUEUED,
             carrier_id=reports[number].carrier_id,
             created_at=now,

@@ -99,6 +99,7 @@ def _call_group(request: CallRequest, options: Options, now: datetime) -> CallGr
         meta=options.meta,
         callback=options.callback,
         carrier_group=options.carrier_group,
+        custom=options.custom if options.carrier_group else "",
         similarity=similarity,
         due_at=options.due_at(now),
     )

@@ -157,6 +157,9 @@ class CallGroup(models.Model):
     carrier_group = models.CharField(
         max_length=200, blank=True, help_text="Contact group held by the carrier, whose numbers the carrier picks."
     )
+    custom = models.CharField(
+        max_length=64, blank=True, help_text="Reference for all calls to a contact group held by the carrier."
+    )
     similarity = models.CharField(
         max_length=64, blank=True, help_text="Digest of what must be equal for requests to share a call group."
     )

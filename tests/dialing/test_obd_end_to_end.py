@@ -188,14 +188,16 @@ def test_what_the_portal_waits_for_is_not_given_on(server: ObdServer) -> None:
 
 def test_group_held_by_the_carrier(server: ObdServer) -> None:
     server.contact_groups["Members"] = [number(i)[1:] for i in range(5, 8)]
-    group = started([], carrier_group="Members", retries=1, newgroup=True)
+    group = started([], carrier_group="Members", retries=1, custom="2026-11")
     hand_over(group)
     (request,) = server.received
     assert request.parameters["group"] == "Members"
+    assert request.parameters["custom"] == "2026-11"
     assert "numbers" not in request.parameters
     server.forward(10)
     follow(group)
     assert sorted(group.calls.values_list("number", flat=True)) == [number(i) for i in range(5, 8)]
+    assert set(group.calls.values_list("custom", flat=True)) == {"2026-11"}
     assert tallies(group) == {"COMPLETED": 3}
     assert group.ended_at is not None
 
