@@ -55,11 +55,11 @@ _NEVER_SENT: dict[type[Exception], str] = {
 }
 
 
-class NeverSent(Exception):  # noqa: N818 - says what happened
+class NeverSent(Exception):
     """No byte of the request left this machine; `str()` is a plain sentence."""
 
 
-class Broken(Exception):  # noqa: N818 - says what happened
+class Broken(Exception):
     """The request, or a part of it, was sent, and no whole answer came; `str()` is a plain sentence."""
 
 

@@ -170,7 +170,7 @@ def test_no_whole_answer_in_time_is_unconfirmed(server: ObdServer, make_carrier:
     assert (
         sentence(make_carrier(server.url, timeout=0.5), Unconfirmed) == "The carrier did not answer within 0.5 seconds."
     )
-    assert 0.4 < time.monotonic() - began < 3
+    assert 0.4 < time.monotonic() - began < 10
     assert len(server.called) == 1
 
 
