@@ -32,6 +32,9 @@ lock: .venv/dev.txt  ## Choose versions anew (ARGS="--upgrade" for the newest)
 	$(BIN)/$(COMPILE) $(ARGS) -o requirements.txt pyproject.toml
 	$(BIN)/$(COMPILE) $(ARGS) -o tests/requirements.txt -c requirements.txt --group dev
 
+bench: .venv/dev.txt  ## Measure what a large call group costs (SIZE=100000)
+	@$(BIN)/python -m tests.bench
+
 clean:  ## Remove what these commands made; the portal's data (var/) stays
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

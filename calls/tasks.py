@@ -20,7 +20,7 @@ DEAD_WORKER = 30.0
 """Seconds without a heartbeat after which a worker is dead."""
 
 
-@app.task(priority=10)
+@app.task
 def hand_over(call_group_id: int, lane: int) -> None:
     """Hand over one lane's batches; goes on later if some are left."""
     at = handover.hand_over(call_group_id, lane)
@@ -36,13 +36,13 @@ def follow(call_group_id: int) -> None:
         follow_later(call_group_id, at)
 
 
-@app.task(priority=20)
+@app.task
 def cancel_held(call_group_id: int) -> None:
     """Cancel what is held of a cancelled call group."""
     steer.cancel_held(call_group_id)
 
 
-@app.task(priority=20)
+@app.task
 def plan_request(request_id: str) -> None:
     """Plan a large call request."""
     request = CallRequest.objects.filter(pk=request_id, state=RequestState.PLANNING).first()
@@ -50,7 +50,7 @@ def plan_request(request_id: str) -> None:
         plan.make_plan(request)
 
 
-@app.task(priority=20)
+@app.task
 def start_request(request_id: str) -> None:
     """Start a large call request that somebody confirmed."""
     try:
@@ -120,9 +120,10 @@ def fold_activity(timestamp: int) -> None:
 @app.periodic(cron="17 3 * * *")
 @app.task(queueing_lock="tidy")
 def tidy(timestamp: int) -> None:
-    """Forget call requests that were never started."""
+    """Forget call requests that were never started, and sessions that expired with what they kept."""
     old = CallRequest.objects.filter(created_at__lt=timezone.now() - PLANS_KEPT, call_group=None)
     old.delete()
+    SessionStore.clear_expired()
 
 
 @app.periodic(cron="27 3 * * *")

@@ -1,16 +1,28 @@
 """Deferring background jobs: in the transaction that makes the rows they work on, so neither is lost without the other.
 
-The jobs are named, not imported: :mod:`calls.tasks`, which runs them, builds on all of this package.
+The jobs are named, not imported: :mod:`calls.tasks`, which runs them, builds on all of this package. They are deferred
+through Django's connection even by a worker, whose own connection would make them visible before the rows are.
 """
 
 from datetime import datetime
+from typing import Unpack
 
 from django.conf import settings
 from django.db import transaction
-from procrastinate.contrib.django import app
+from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.jobs import JobDeferrer
+from procrastinate.manager import JobManager
+from procrastinate.tasks import ConfigureTaskOptions, configure_task
 
 from calls.models import Batch, BatchState, CallRequest
+
+SOMEBODY_WAITS = 10
+"""Priority of what a person waits for. All else takes turns: a job that goes on queues again behind the others."""
+
+
+def _job(task: str, **options: Unpack[ConfigureTaskOptions]) -> JobDeferrer:
+    return configure_task(name=f"calls.tasks.{task}", job_manager=JobManager(DjangoConnector()), **options)
 
 
 def hand_over_later(call_group_id: int, at: datetime) -> None:
@@ -24,14 +36,14 @@ def hand_over_later(call_group_id: int, at: datetime) -> None:
 def hand_over_lane_later(call_group_id: int, lane: int, at: datetime) -> None:
     """Defer the job of one lane (see :mod:`calls.dialing.handover`)."""
     # The lock: only one worker at a time runs a lane.
-    job = app.configure_task("calls.tasks.hand_over", lock=f"hand-over-{call_group_id}-{lane}", schedule_at=at)
+    job = _job("hand_over", lock=f"hand-over-{call_group_id}-{lane}", schedule_at=at)
     job.defer(call_group_id=call_group_id, lane=lane)
 
 
 def follow_later(call_group_id: int, at: datetime) -> None:
     """Defer the job that asks the carrier about this call group, unless one is waiting."""
     lock = f"follow-{call_group_id}"
-    job = app.configure_task("calls.tasks.follow", lock=lock, queueing_lock=lock, schedule_at=at)
+    job = _job("follow", lock=lock, queueing_lock=lock, schedule_at=at)
     try:
         with transaction.atomic():
             job.defer(call_group_id=call_group_id)
@@ -41,14 +53,14 @@ def follow_later(call_group_id: int, at: datetime) -> None:
 
 def cancel_held_later(call_group_id: int) -> None:
     """Defer the job that cancels many held calls."""
-    app.configure_task("calls.tasks.cancel_held", lock=f"cancel-{call_group_id}").defer(call_group_id=call_group_id)
+    _job("cancel_held", priority=SOMEBODY_WAITS, lock=f"cancel-{call_group_id}").defer(call_group_id=call_group_id)
 
 
 def plan_later(request: CallRequest) -> None:
     """Defer the job that plans a large call request."""
-    app.configure_task("calls.tasks.plan_request", lock=f"plan-{request.pk}").defer(request_id=str(request.pk))
+    _job("plan_request", priority=SOMEBODY_WAITS, lock=f"plan-{request.pk}").defer(request_id=str(request.pk))
 
 
 def start_later(request: CallRequest) -> None:
     """Defer the job that starts a large call request."""
-    app.configure_task("calls.tasks.start_request", lock=f"start-{request.pk}").defer(request_id=str(request.pk))
+    _job("start_request", priority=SOMEBODY_WAITS, lock=f"start-{request.pk}").defer(request_id=str(request.pk))
