@@ -12,7 +12,9 @@ from django.contrib.auth.views import (
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
-login = LoginView.as_view(redirect_authenticated_user=True)
+from calls.forms.account import SignInForm
+
+login = LoginView.as_view(form_class=SignInForm, redirect_authenticated_user=True)
 """Sends people to `next` if that is a page of this portal. Wrong passwords are counted by django-axes."""
 
 logout = LogoutView.as_view()

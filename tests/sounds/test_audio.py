@@ -116,7 +116,7 @@ def test_the_folder_itself_is_served_nowhere(sound: Sound) -> None:
 
 
 def test_a_lost_file_is_not_an_error_of_the_site(listener: Client, sound: Sound) -> None:
-    sound.file.storage.delete(sound.file.name)
+    sound.file.storage.delete(str(sound.file))
     assert listener.get("/sounds/123/audio.wav").status_code == 404
     assert listener.get("/sounds/123/").status_code == 200
 

@@ -305,7 +305,7 @@ def test_replacing_a_file_removes_the_old_one(settings: Settings) -> None:
     sound = Sound.objects.get(number=3)
     assert sound.name == "New name"
     (file,) = stored(settings)
-    assert file.name == Path(sound.file.name).name
+    assert file.name == Path(str(sound.file)).name
     assert file.name != "old.wav"
 
 
