@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import F, Func, JSONField, QuerySet, Value
+from django.db.models import F, Func, JSONField, Q, QuerySet, Value
 from django.utils import timezone
 
-from calls.models import Batch, Call
+from calls.models import Batch, BatchState, Call, CallGroup
 from calls.obd.statuses import FINAL, Status
 
 PORTAL = "portal"
@@ -28,6 +28,14 @@ def event(at: datetime, status: str, source: str, word: str = "", note: str = ""
 def calls_of(batch: Batch) -> QuerySet[Call]:
     """The calls of a batch."""
     return Call.objects.filter(call_group_id=batch.call_group_id, n__range=(batch.first, batch.last))
+
+
+def end_if_over(call_group_id: int) -> None:
+    """End a call group without open calls if no batch may bring any: the trigger ends only those that had calls."""
+    unsettled = Q(state__in=[BatchState.PENDING, BatchState.SENDING, BatchState.UNCONFIRMED])
+    batches = Batch.objects.filter(unsettled | Q(check_at__isnull=False), call_group=call_group_id)
+    if not batches.exists():
+        CallGroup.objects.filter(pk=call_group_id, open=0, ended_at=None).update(ended_at=timezone.now())
 
 
 def move(calls: QuerySet[Call], status: Status, source: str, note: str = "", **columns: Any) -> int:

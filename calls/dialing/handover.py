@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from calls.carriers import get_carrier
 from calls.carriers.base import Accepted, NotTaken, Order, OrderedCall, Refused, Stopped, Unconfirmed
-from calls.dialing.changes import CARRIER, PORTAL, Change, calls_of, move, write
+from calls.dialing.changes import CARRIER, PORTAL, Change, calls_of, end_if_over, move, write
 from calls.dialing.locks import locked
 from calls.models import Batch, BatchState, Call, CallGroup, CarrierState, GroupState, Suppression, Waits
 from calls.obd.statuses import Status, advance, from_word
@@ -28,7 +29,9 @@ LANE_SECONDS = 5.0
 """A lane's job claims nothing more after this."""
 
 FIRST_GAP, LONGEST_GAP = 5.0, 300.0
-"""Seconds before a batch that the carrier certainly did not take is sent again; doubled each time."""
+"""Seconds before a batch that the carrier certainly did not take is sent again; doubled each time, DOUBLED times."""
+
+DOUBLED = 6
 
 SLOT_SQL = """
     UPDATE calls_carrierstate SET next_slot = greatest(next_slot, clock_timestamp()) + %s * interval '1 second'
@@ -149,9 +152,17 @@ def send(batch: Batch, order: Order) -> None:
         settle_accepted(batch, accepted)
 
 
+def _this_attempt(batch: Batch, *states: BatchState) -> QuerySet[Batch]:
+    """The batch, if it is in one of these states and not sent once more since `batch` was claimed.
+
+    A request can outlive what was decided about it: its late answer says nothing of the request that came after it.
+    """
+    return Batch.objects.filter(pk=batch.pk, attempts=batch.attempts, state__in=states)
+
+
 def _settle(batch: Batch, state: BatchState, answer: str, **columns: object) -> bool:
     """Move a batch from *sending* (or *unconfirmed*, where a late answer settles it). False if it is settled."""
-    unsettled = Batch.objects.filter(pk=batch.pk, state__in=[BatchState.SENDING, BatchState.UNCONFIRMED])
+    unsettled = _this_attempt(batch, BatchState.SENDING, BatchState.UNCONFIRMED)
     return bool(unsettled.update(state=state, answer=answer[:500], **columns))
 
 
@@ -192,14 +203,13 @@ def settle_refused(batch: Batch, answer: str) -> None:
     """The carrier read the request and said no: its calls are REJECTED."""
     note_health(batch.call_group.carrier, answer)
     with transaction.atomic():
-        group = locked(batch.call_group_id)
+        locked(batch.call_group_id)
         if not _settle(batch, BatchState.REJECTED, answer):
             return
         rejected = calls_of(batch).filter(status__in=[Status.SENDING, Status.UNCONFIRMED])
         now = timezone.now()
         move(rejected, Status.REJECTED, CARRIER, answer[:200], ended_at=now)
-        if group.carrier_group:
-            CallGroup.objects.filter(pk=group.pk, open=0).update(ended_at=now)
+        end_if_over(batch.call_group_id)
 
 
 def settle_unconfirmed(batch: Batch, answer: str) -> None:
@@ -208,7 +218,7 @@ def settle_unconfirmed(batch: Batch, answer: str) -> None:
     with transaction.atomic():
         locked(batch.call_group_id)
         check_at = timezone.now() + timedelta(seconds=FIRST_CHECK)
-        sending = Batch.objects.filter(pk=batch.pk, state=BatchState.SENDING)
+        sending = _this_attempt(batch, BatchState.SENDING)
         if sending.update(state=BatchState.UNCONFIRMED, answer=answer[:500], check_at=check_at):
             move(calls_of(batch).filter(status=Status.SENDING), Status.UNCONFIRMED, PORTAL, answer[:200])
 
@@ -216,13 +226,19 @@ def settle_unconfirmed(batch: Batch, answer: str) -> None:
 def release(batch: Batch, answer: str) -> None:
     """The carrier certainly never saw the request: the batch is held again and goes out after a growing gap."""
     note_health(batch.call_group.carrier, answer)
-    gap = min(FIRST_GAP * 2 ** (batch.attempts - 1), LONGEST_GAP)
+    now = timezone.now()
+    gap = min(FIRST_GAP * 2 ** min(batch.attempts - 1, DOUBLED), LONGEST_GAP)
     with transaction.atomic():
-        locked(batch.call_group_id)
-        sending = Batch.objects.filter(pk=batch.pk, state=BatchState.SENDING)
-        due_at = timezone.now() + timedelta(seconds=gap)
-        if sending.update(state=BatchState.PENDING, answer=answer[:500], due_at=due_at, sent_at=None):
-            calls = calls_of(batch).filter(status=Status.SENDING)
+        group = locked(batch.call_group_id)
+        sending = _this_attempt(batch, BatchState.SENDING)
+        calls = calls_of(batch).filter(status=Status.SENDING)
+        if group.state == GroupState.CANCELLED:
+            if sending.update(state=BatchState.CANCELLED, answer=answer[:500], sent_at=None):
+                move(calls, Status.CANCELLED, PORTAL, answer[:200], handed_over_at=None, ended_at=now)
+                end_if_over(group.pk)
+        elif sending.update(
+            state=BatchState.PENDING, answer=answer[:500], due_at=now + timedelta(seconds=gap), sent_at=None
+        ):
             move(calls, Status.HELD, PORTAL, answer[:200], handed_over_at=None)
 
 

@@ -11,19 +11,24 @@ from datetime import datetime, timedelta
 from itertools import chain, groupby, islice
 
 from django.db import transaction
-from django.db.models import F, Min, Q
+from django.db.models import F, Min, Q, QuerySet
 from django.utils import timezone
 
 from calls.carriers import get_carrier
 from calls.carriers.base import AskedCall, NoAnswer, Question, Report
-from calls.dialing.changes import CARRIER, PORTAL, Change, calls_of, move, write
+from calls.dialing.changes import CARRIER, PORTAL, Change, calls_of, end_if_over, move, write
 from calls.dialing.handover import note_health
 from calls.dialing.locks import locked
-from calls.models import Batch, BatchState, Call, CallGroup, Waits
+from calls.models import Batch, BatchState, Call, CallGroup, GroupState, Waits
 from calls.obd.statuses import AT_CARRIER, Status, advance, from_word
 
 SHORTEST_GAP, LONGEST_GAP = 2.0, 60.0
-"""Seconds between two questions about a batch; grows by half while nothing changes."""
+"""Seconds between two questions about a batch; grows by half while nothing changes, GROWS times."""
+
+GROWS = 10
+
+QUIET = 10
+"""Questions without anything new after which a group that the carrier holds has no more calls."""
 
 EXPIRES_AFTER = timedelta(hours=6)
 """A call that has no final status so long after it should have rung is EXPIRED."""
@@ -56,10 +61,11 @@ def _asked_together(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
 
 
 def next_check(call_group_id: int) -> datetime | None:
-    """When to look at the call group again (aware); None when there will be nothing to ask any more."""
+    """When to look at the call group again (aware); None when there will be nothing to ask, unless it is resumed."""
     batches = Batch.objects.filter(call_group=call_group_id)
     next_at = batches.filter(check_at__isnull=False).aggregate(at=Min("check_at"))["at"]
-    unsent = batches.filter(state__in=[BatchState.PENDING, BatchState.SENDING]).aggregate(at=Min("due_at"))["at"]
+    goes_out = Q(state=BatchState.SENDING) | Q(state=BatchState.PENDING, call_group__state=GroupState.RUNNING)
+    unsent = batches.filter(goes_out).aggregate(at=Min("due_at"))["at"]
     if next_at is None and unsent is None:
         return None
     soonest = timezone.now() + timedelta(seconds=SHORTEST_GAP / 2)
@@ -87,7 +93,7 @@ def check(group: CallGroup, batches: Sequence[Batch]) -> None:
             note_health(group.carrier)
     for batch in batches:
         expire(group, batch)
-        _check_later(batch, changed=bool(changed), answered=answered)
+        _check_later(group, batch, changed=bool(changed), answered=answered)
 
 
 def _question(group: CallGroup, batches: Sequence[Batch]) -> Question:
@@ -172,7 +178,7 @@ def _fits(call: Call, report: Report, since: datetime) -> bool:
     if _is_older(report, since):
         return False
     # Only a number: enough to go on where the carrier took the batch, too little to say that it took it.
-    return call.status != Status.UNCONFIRMED or report.sent_at is not None
+    return call.status not in (Status.SENDING, Status.UNCONFIRMED) or report.sent_at is not None
 
 
 def _is_older(report: Report, since: datetime) -> bool:
@@ -220,34 +226,52 @@ def _settle_by_evidence(group: CallGroup, seen: Sequence[Call]) -> None:
         if any(batch.first <= call.n <= batch.last for call in seen):
             note = f"The carrier reports calls of it: {seen[0].obd_id}."
             Batch.objects.filter(pk=batch.pk).update(state=BatchState.ACCEPTED, answer=note)
-            rest = calls_of(batch).filter(status=Status.UNCONFIRMED).exclude(pk__in=[call.pk for call in seen])
-            move(rest, Status.QUEUED, PORTAL, note)
+            move(calls_of(batch).filter(status=Status.UNCONFIRMED), Status.QUEUED, PORTAL, note)
+            for call in seen:
+                if batch.first <= call.n <= batch.last:
+                    call.status = Status.QUEUED
+
+
+def _followed(batch: Batch) -> QuerySet[Call]:
+    """The calls that the carrier is asked about with this batch: of a group that it holds, all it has told of."""
+    return calls_of(batch) if batch.last else Call.objects.filter(call_group=batch.call_group_id)
+
+
+def _given_up(group: CallGroup, batch: Batch) -> bool:
+    """Whether it is so long after the calls should have rung that nothing more will be heard of them."""
+    sent_at = batch.sent_at or timezone.now()
+    rings_at = group.schedule_time if group.waits == Waits.CARRIER and group.schedule_time else sent_at
+    return timezone.now() >= max(rings_at, sent_at) + EXPIRES_AFTER
 
 
 def expire(group: CallGroup, batch: Batch) -> int:
     """End calls that the carrier never finished: how many. Unconfirmed ones stay for a person to settle."""
-    carrier_waits = group.waits == Waits.CARRIER
-    sent_at = batch.sent_at or timezone.now()
-    rings_at = (carrier_waits and group.schedule_time) or sent_at
-    if timezone.now() < rings_at + EXPIRES_AFTER:
+    if not _given_up(group, batch):
         return 0
     with transaction.atomic():
         locked(group.pk)
-        stale = calls_of(batch).filter(status__in=[Status.QUEUED, Status.INPROGRESS])
+        stale = _followed(batch).filter(status__in=[Status.QUEUED, Status.INPROGRESS])
         hours = EXPIRES_AFTER.total_seconds() / 3600
         return move(stale, Status.EXPIRED, PORTAL, f"No final status after {hours:g} hours.", ended_at=timezone.now())
 
 
-def _check_later(batch: Batch, *, changed: bool, answered: bool) -> None:
+def _check_later(group: CallGroup, batch: Batch, *, changed: bool, answered: bool) -> None:
     """Set when the batch is asked about again: never, once its calls are final."""
     now = timezone.now()
     checks = 0 if changed else batch.checks + 1
-    gap = min(SHORTEST_GAP * 1.5**checks, LONGEST_GAP)
-    calls = calls_of(batch) if batch.last else Call.objects.filter(call_group=batch.call_group_id)
-    # Of a group that the carrier holds the first calls may become known late.
-    is_open = calls.filter(status__in=AT_CARRIER).exists() or (not batch.last and not calls.exists())
+    gap = min(SHORTEST_GAP * 1.5 ** min(checks, GROWS), LONGEST_GAP)
+    goes_on = _followed(batch).filter(status__in=AT_CARRIER).exists() or _may_grow(group, batch, checks)
     Batch.objects.filter(pk=batch.pk).update(
-        check_at=now + timedelta(seconds=gap) if is_open else None,
+        check_at=now + timedelta(seconds=gap) if goes_on else None,
         checks=checks,
         checked_at=now if answered else F("checked_at"),
     )
+    if not (goes_on or batch.last):
+        end_if_over(group.pk)
+
+
+def _may_grow(group: CallGroup, batch: Batch, checks: int) -> bool:
+    """Whether calls may still become known: the carrier lists those of a group that it holds when it makes them."""
+    if batch.last or _given_up(group, batch):
+        return False
+    return checks < QUIET or not _followed(batch).exists()

@@ -6,7 +6,7 @@ What was handed over can't be taken back (DESIGN.md, rule 2).
 from django.db import transaction
 from django.utils import timezone
 
-from calls.dialing.changes import calls_of, move
+from calls.dialing.changes import calls_of, end_if_over, move
 from calls.dialing.jobs import cancel_held_later, follow_later, hand_over_later
 from calls.dialing.locks import locked
 from calls.models import Batch, BatchState, Call, CallGroup, GroupState, User
@@ -70,9 +70,7 @@ def cancel_held(call_group_id: int) -> None:
             step = held.order_by("n").values("pk")[:CANCEL_STEP]
             by = str(group.state_by) if group.state_by else "portal"
             if not move(Call.objects.filter(pk__in=step), Status.CANCELLED, by, ended_at=timezone.now()):
-                # A group of the carrier's own has no calls yet: nothing of it was or will be placed.
-                if not group.batches.exclude(state=BatchState.CANCELLED).exists():
-                    CallGroup.objects.filter(pk=group.pk, open=0).update(ended_at=timezone.now())
+                end_if_over(group.pk)
                 return
 
 
@@ -95,7 +93,7 @@ def settle(batch_id: int, user: User, *, placed: bool, carrier_group: str = "") 
             move(unconfirmed, Status.QUEUED, str(user), "Settled: it was placed.")
             follow_later(group.pk, now)
         elif group.state == GroupState.CANCELLED:
-            batch.state = BatchState.CANCELLED
+            batch.state, batch.check_at = BatchState.CANCELLED, None
             move(unconfirmed, Status.CANCELLED, str(user), "Settled: it was not placed.", ended_at=now)
         else:
             batch.state, batch.due_at, batch.sent_at, batch.check_at = BatchState.PENDING, now, None, None
@@ -103,3 +101,4 @@ def settle(batch_id: int, user: User, *, placed: bool, carrier_group: str = "") 
             hand_over_later(group.pk, now)
         batch.answer = f"Settled by {user}: it was {'placed' if placed else 'not placed'}."
         batch.save()
+        end_if_over(group.pk)
