@@ -1,13 +1,17 @@
 """The background jobs, as workers run them; :mod:`calls.dialing.jobs` defers them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
+from django.db.models.query import RawQuerySet
 from django.utils import timezone
 from procrastinate.contrib.django import app
+from procrastinate.exceptions import UniqueViolation
+from procrastinate.jobs import Status
 
 from calls.dialing import handover, plan, progress, start, steer
-from calls.dialing.jobs import cancel_held_later, follow_later, hand_over_lane_later
+from calls.dialing.jobs import cancel_held_later, follow_later, hand_over_lane_later, plan_later, start_later
 from calls.models import Batch, CallGroup, CallRequest, GroupState, RequestState
 
 PLANS_KEPT = timedelta(days=30)
@@ -55,7 +59,7 @@ def start_request(request_id: str) -> None:
     """Start a large call request that somebody confirmed."""
     try:
         start.start(request_id)
-    except start.NothingToCall as error:
+    except (start.NothingToCall, start.NotPlanned) as error:
         CallRequest.objects.filter(pk=request_id).update(state=RequestState.FAILED, error=str(error))
 
 
@@ -68,6 +72,12 @@ ORPHANS_SQL = """
         AND j.lock = 'hand-over-' || b.call_group_id || '-' || b.lane
     )
     GROUP BY b.call_group_id, b.lane
+"""
+LOST_REQUESTS_SQL = """
+    SELECT r.id FROM calls_callrequest AS r
+    WHERE r.state = %(state)s AND r.created_at BETWEEN %(oldest)s AND %(overdue)s AND NOT EXISTS (
+        SELECT FROM procrastinate_jobs AS j WHERE j.status IN ('todo', 'doing') AND j.lock = %(lock)s || r.id
+    )
 """
 
 
@@ -83,9 +93,21 @@ def sweep(timestamp: int) -> None:
     unasked = Batch.objects.filter(check_at__lt=overdue).values_list("call_group", flat=True).distinct()
     for call_group_id in unasked:
         follow_later(call_group_id, timezone.now())
+    for request in _lost_requests(RequestState.PLANNING, "plan-", overdue):
+        plan_later(request)
+    for request in _lost_requests(RequestState.STARTING, "start-", overdue):
+        start_later(request)
     uncancelled = CallGroup.objects.unfinished().filter(state=GroupState.CANCELLED, held__gt=0, state_at__lt=overdue)
     for group in uncancelled:
         cancel_held_later(group.pk)
+
+
+def _lost_requests(state: RequestState, lock: str, overdue: datetime) -> "RawQuerySet[CallRequest]":
+    """Call requests of the last day in that state, whose job failed."""
+    oldest = overdue - timedelta(days=1)
+    return CallRequest.objects.raw(
+        LOST_REQUESTS_SQL, {"state": state.value, "lock": lock, "oldest": oldest, "overdue": overdue}
+    )
 
 
 @app.periodic(cron="* * * * *")
@@ -93,7 +115,11 @@ def sweep(timestamp: int) -> None:
 async def revive(timestamp: int) -> None:
     """Give the jobs of dead workers to living ones; each job copes with having been begun before."""
     for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_WORKER):
-        await app.job_manager.retry_job(job)
+        try:
+            await app.job_manager.retry_job(job)
+        except UniqueViolation:
+            # Another job for the same work waits already; this one holds its lock and must end.
+            await app.job_manager.finish_job(job, status=Status.FAILED, delete_job=False)
 
 
 FOLD_SQL = """

@@ -45,23 +45,21 @@ CONTACTS_SQL = """
     WHERE group_id = %(source)s AND id > %(after)s ORDER BY id LIMIT %(limit)s
 """
 AGAIN_SQL = """
-    SELECT n AS key, number, name, custom FROM calls_call
+    SELECT n AS key, number, name, coalesce(nullif(%(custom)s, ''), custom) AS custom FROM calls_call
     WHERE call_group_id = %(source)s AND n > %(after)s AND status = ANY(%(statuses)s)
         AND (number LIKE %(first)s OR reverse(number) LIKE %(last)s)
     ORDER BY n LIMIT %(limit)s
 """
 
 
-def expected_numbers(options: Options, typed: str) -> int:
-    """How many numbers a plan will look at, without counting rows."""
+def expected_numbers(options: Options) -> int:
+    """How many numbers a plan will look at, of those that the database holds; without counting rows."""
     if options.again:
         again = options.again
         tallies = Tally.objects.filter(call_group_id=again.call_group, status__in=again.wanted)
         # A filter by digits leaves fewer; how many shows when they are looked at.
         return tallies.aggregate(calls=Sum("calls"))["calls"] or 0
-    if options.contact_groups:
-        return sum(ContactGroup.objects.filter(pk__in=options.contact_groups).values_list("size", flat=True))
-    return len(read_pasted(typed, settings.DEFAULT_REGION))
+    return sum(ContactGroup.objects.filter(pk__in=options.contact_groups).values_list("size", flat=True))
 
 
 def make_plan(request: CallRequest) -> None:
@@ -131,6 +129,7 @@ def _sources(options: Options) -> Iterable[tuple[str, dict[str, Any]]]:
             {
                 "source": options.again.call_group,
                 "statuses": list(options.again.wanted),
+                "custom": options.custom,
                 "first": f"+{digits}%" if digits else "%",
                 "last": f"{ends[::-1]}%",
             },

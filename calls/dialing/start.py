@@ -35,6 +35,10 @@ OVERLAP_SQL = """
 """
 
 
+class NotPlanned(Exception):
+    """The call request was dropped meanwhile, or is not planned to its end."""
+
+
 class NothingToCall(Exception):
     """No number of the plan may be called (any more)."""
 
@@ -42,25 +46,35 @@ class NothingToCall(Exception):
 def start(request_id: uuid.UUID | str) -> CallGroup:
     """Start a planned call request and return its call group; the same one however often it is asked.
 
-    Numbers that were suppressed since the plan are not called. Raises NothingToCall if none is left.
+    Numbers that were suppressed since the plan are not called. Raises NothingToCall if none is left, NotPlanned.
     """
     with transaction.atomic():
         request = CallRequest.objects.select_for_update().get(pk=request_id)
-        if request.call_group:
-            return request.call_group
-        options = Options.from_json(request.options)
-        newly_suppressed = _suppress(request)
-        request.callable -= newly_suppressed
-        request.suppressed += newly_suppressed
-        if not request.callable and not options.carrier_group:
-            raise NothingToCall("None of these numbers may be called.")
-        now = timezone.now()
-        group = _call_group(request, options, now)
-        _add_calls(group, request, options, now)
-        request.call_group, request.state = group, RequestState.STARTED
+        group = request.call_group or _start(request)
+    if group is None:
+        raise NothingToCall("None of these numbers may be called.")
+    return group
+
+
+def _start(request: CallRequest) -> CallGroup | None:
+    """Start the locked `request`; None if there is nobody to call, which its plan then says."""
+    if request.state not in (RequestState.PLANNED, RequestState.STARTING):
+        raise NotPlanned("This call request can't be started: it was dropped, or is not planned to its end.")
+    options = Options.from_json(request.options)
+    newly_suppressed = _suppress(request)
+    request.callable -= newly_suppressed
+    request.suppressed += newly_suppressed
+    if not request.callable and not options.carrier_group:
+        request.state = RequestState.PLANNED
         request.save()
-        # What was dropped stays on record with its reason; what is called has become calls.
-        PlannedCall.objects.filter(request=request, outcome=Outcome.CALLABLE).delete()
+        return None
+    now = timezone.now()
+    group = _call_group(request, options, now)
+    _add_calls(group, request, options, now)
+    request.call_group, request.state = group, RequestState.STARTED
+    request.save()
+    # What was dropped stays on record with its reason; what is called has become calls.
+    PlannedCall.objects.filter(request=request, outcome=Outcome.CALLABLE).delete()
     return group
 
 
@@ -82,6 +96,7 @@ def _call_group(request: CallRequest, options: Options, now: datetime) -> CallGr
         if similar:
             group = locked(similar.pk)
             if group.state == GroupState.RUNNING and not _overlaps(group, request):
+                group.contact_groups.add(*ContactGroup.objects.filter(pk__in=options.contact_groups))
                 return group
     group = CallGroup.objects.create(
         owner=request.owner,

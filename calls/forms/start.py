@@ -1,7 +1,7 @@
 """The form that starts calls: every parameter of `voice.call`, checked by the same table as the API's (OBD-API.md)."""
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,9 +15,13 @@ from calls.dialing.request import Again, NotAvailable, Options, find_groups, fin
 from calls.models import IVR, CallGroup, ContactGroup, Sound, User, Waits
 from calls.obd.parameters import Context, Parameter, ParameterError, Play, parameter
 from calls.obd.statuses import NOT_REACHED
+from calls.obd.values import shown
 
 TYPED_LIMIT = 10_000
 """Numbers that may be typed or pasted at once; more belong into a contact group."""
+
+TYPED_CHARACTERS, TYPED_DIGITS = TYPED_LIMIT * 100, TYPED_LIMIT * 20
+"""Text beyond this has more numbers for sure, or none; reading it would take too long to be waited for."""
 
 LISTED = 300
 """Choices shown in a list; chosen ones are always among them."""
@@ -136,6 +140,7 @@ class StartForm(forms.Form):
     again_digits = forms.CharField(required=False, widget=forms.HiddenInput)
 
     options: Options
+    typed_numbers = 0
 
     def __init__(
         self, data: Any = None, *, user: User, now: datetime | None = None, initial: dict[str, Any] | None = None
@@ -170,10 +175,10 @@ class StartForm(forms.Form):
         return [int(each) for each in map(str, values) if each.isascii() and each.isdigit() and len(each) < 19]
 
     def _parent(self) -> CallGroup | None:
-        value = self["again_group"].value()
-        if not str(value or "").isdigit() or len(str(value)) > 18:
+        value = str(self["again_group"].value() or "")
+        if not (value.isascii() and value.isdigit()) or len(value) > 18:
             return None
-        return CallGroup.objects.visible_to(self.user).filter(pk=int(str(value))).first()
+        return CallGroup.objects.visible_to(self.user).filter(pk=int(value)).first()
 
     def clean(self) -> dict[str, Any]:
         """Check what each parameter's rule and this user's profile say; sets `options`."""
@@ -184,8 +189,8 @@ class StartForm(forms.Form):
         play = self._play(data)
         who = self._who(data)
         self._check_custom(values["custom"] or (), data)
-        if values["scheduletime"] and values["scheduletime"] <= timezone.now():
-            self.add_error("scheduletime", "This time has passed. Choose a later one.")
+        if values["scheduletime"]:
+            self._check_time_left(values["scheduletime"] - timezone.now(), data)
         if self.errors:
             return data
         self.options = Options(
@@ -247,6 +252,14 @@ class StartForm(forms.Form):
     def _check_numbers(self, text: str) -> None:
         if "numbers" in self.errors:
             return
+        digits = sum(map(str.isdigit, text))
+        if len(text) > TYPED_CHARACTERS or digits > TYPED_DIGITS:
+            self.add_error(
+                "numbers",
+                f"There are {len(text):,} characters with {digits:,} digits; at most {TYPED_LIMIT:,} numbers can be "
+                "typed here. Put them into a contact group and call that.",
+            )
+            return
         entries = read_pasted(text, settings.DEFAULT_REGION)
         self.typed_numbers = len(entries)
         if not entries:
@@ -276,18 +289,35 @@ class StartForm(forms.Form):
         if self.parent is None:
             self.add_error("who", "The call group whose calls were to be made again is not there any more.")
             return {}
-        statuses = [word for word in data.get("again_statuses", "").split(",") if word in NOT_REACHED]
+        asked = [word for word in data.get("again_statuses", "").split(",") if word]
+        statuses = [word for word in asked if word in NOT_REACHED]
+        if asked and not statuses:
+            self.add_error("who", f"Calls that are {' or '.join(map(shown, asked[:9]))} are not made again.")
         digits = "".join(character for character in data.get("again_digits", "") if character in "0123456789")
         return {"again": Again(self.parent.pk, tuple(statuses), digits)}
 
+    def _check_time_left(self, left: timedelta, data: dict[str, Any]) -> None:
+        """The time was right when it was typed; while the preflight was read it came nearer."""
+        least = _rule("scheduletime").limits["min_minutes"]
+        if left <= timedelta(0):
+            self.add_error("scheduletime", "This time has passed. Choose a later one.")
+        elif data.get("waits") == Waits.CARRIER and left < timedelta(minutes=least):
+            self.add_error(
+                "scheduletime",
+                f"The carrier must be told at least {least} minutes ahead. Choose a later one, or let the portal wait.",
+            )
+
     def _check_custom(self, custom: Iterable[str], data: dict[str, Any]) -> None:
         given = len(tuple(custom))
-        if not given or "custom" in self.errors:
+        if not given or "custom" in self.errors or "numbers" in self.errors:
             return
-        wanted = getattr(self, "typed_numbers", 1) if data.get("who") == NUMBERS else 1
-        if given != wanted:
-            what = "number" if data.get("who") == NUMBERS else "call group request"
-            self.add_error("custom", f"There are {given:,} references for {wanted:,} {what}s: give one for each.")
+        wanted = self.typed_numbers
+        if data.get("who") != NUMBERS:
+            if given > 1:
+                self.add_error("custom", f"There are {given:,} references: here a single one serves all calls.")
+        elif given != wanted:
+            numbers = "1 number" if wanted == 1 else f"{wanted:,} numbers"
+            self.add_error("custom", f"There are {given:,} references for {numbers}: give one for each.")
 
     def typed(self) -> dict[str, Any]:
         """What was typed, for a JSON column; give it back as `data` to show the form again."""

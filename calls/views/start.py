@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -16,7 +17,7 @@ from calls.dialing.jobs import plan_later, start_later
 from calls.dialing.plan import INLINE_LIMIT, expected_numbers, make_plan
 from calls.dialing.preflight import preflight as make_preflight
 from calls.dialing.request import Options
-from calls.dialing.start import NothingToCall, start
+from calls.dialing.start import NothingToCall, NotPlanned, start
 from calls.forms.start import AGAIN, GROUPS, IVR_KIND, SOUND, StartForm
 from calls.models import IVR, CallGroup, CallRequest, ContactGroup, Outcome, RequestState, Sound, User
 from calls.views.paging import keyset
@@ -105,18 +106,19 @@ def _initial_again(user: User, asked: dict[str, str]) -> dict[str, Any]:
 
 def _new_request(user: User, filled: StartForm) -> CallRequest:
     """Keep the call request, and plan it: now, or in a worker if it is large."""
-    request = CallRequest.objects.create(
-        owner=user,
-        typed=filled.typed(),
-        options=filled.options.as_json(),
-        parent=filled.parent if filled.options.again else None,
-    )
-    request.expected = expected_numbers(filled.options, request.typed.get("numbers") or "")
-    request.save(update_fields=["expected"])
-    if request.expected <= INLINE_LIMIT:
-        make_plan(request)
-    else:
-        plan_later(request)
+    typed = filled.typed()
+    with transaction.atomic():
+        request = CallRequest.objects.create(
+            owner=user,
+            typed=typed,
+            options=filled.options.as_json(),
+            parent=filled.parent if filled.options.again else None,
+            expected=filled.typed_numbers or expected_numbers(filled.options),
+        )
+        if request.expected <= INLINE_LIMIT:
+            make_plan(request)
+        else:
+            plan_later(request)
     return request
 
 
@@ -161,20 +163,20 @@ def confirm(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     if not filled.is_valid():
         messages.error(request, "Something has changed since you filled this in. Nothing was started.")
         return _show_form(request, filled, status=409)
-    planned = CallRequest.objects.filter(pk=pk, state=RequestState.PLANNED)
-    if planned.update(state=RequestState.STARTING):
+    if asked.state == RequestState.PLANNED:
         _start(request, asked)
     return redirect("preflight", pk)
 
 
 def _start(request: HttpRequest, asked: CallRequest) -> None:
     if asked.callable > INLINE_LIMIT:
-        start_later(asked)
+        with transaction.atomic():
+            if CallRequest.objects.filter(pk=asked.pk, state=RequestState.PLANNED).update(state=RequestState.STARTING):
+                start_later(asked)
         return
     try:
         group = start(asked.pk)
-    except NothingToCall as error:
-        CallRequest.objects.filter(pk=asked.pk).update(state=RequestState.PLANNED)
+    except (NothingToCall, NotPlanned) as error:
         messages.error(request, str(error))
     else:
         messages.success(request, f"Started as call group {group.pk}.")
