@@ -11,17 +11,19 @@ from typing import NoReturn
 LIFELINE = "OBD_PORTAL_LIFELINE"
 
 
-def exit_on_signals() -> None:
-    """Let SIGTERM and SIGHUP raise SystemExit, so that `finally` and atexit get their turn, unless others handle them.
+def exit_on_signals(*more: signal.Signals) -> None:
+    """Let SIGTERM, SIGHUP and `more` raise SystemExit, so that `finally` and atexit get their turn.
 
-    To be called from the main thread; elsewhere signals are somebody else's business and stay as they are.
+    What comes after the first one is ignored: ending in good order takes its time, and must not be cut short.
+    Signals that somebody else handles stay as they are; outside the main thread all do.
     """
 
     def leave(number: int, _frame: FrameType | None) -> NoReturn:
+        ignore_signals()
         sys.exit(128 + number)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
+    for number in (signal.SIGTERM, signal.SIGHUP, *more):
+        if number in more or signal.getsignal(number) is signal.SIG_DFL:
             with suppress(ValueError):
                 signal.signal(number, leave)
 

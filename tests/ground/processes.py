@@ -50,13 +50,17 @@ def wait_until(happened: Callable[[], object], what: str) -> None:
         time.sleep(0.2)
 
 
-def users_of(data_dir: Path, word: str = "") -> list[psutil.Process]:
-    """Return the processes that work for this DATA_DIR or in it; if a word is given, those with it in their command."""
+def users_of(data_dir: Path, program: str = "") -> list[psutil.Process]:
+    """Return the processes that work for this DATA_DIR or in it; of this program, if one is named."""
     found = []
     for process in psutil.process_iter():
         try:
             ours = process.environ().get("DATA_DIR") == str(data_dir) or data_dir in Path(process.cwd()).parents
-            if ours and process.status() != psutil.STATUS_ZOMBIE and (not word or word in process.cmdline()):
+            if (
+                ours
+                and process.status() != psutil.STATUS_ZOMBIE
+                and (not program or program in {Path(part).name for part in process.cmdline()})
+            ):
                 found.append(process)
         except psutil.Error:
             continue

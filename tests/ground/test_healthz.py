@@ -10,7 +10,9 @@ pytestmark = pytest.mark.django_db
 def beat(age: int) -> None:
     """Let a worker have given its last sign of life so many seconds ago."""
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - make_interval(secs => %s))", [age])
+        cursor.execute(
+            "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - make_interval(secs => %s))", [age]
+        )
 
 
 def test_everything_alive(client: Client) -> None:

@@ -50,7 +50,8 @@ def portal(data_dir: Path) -> Portal:
 
 def stop(process: subprocess.Popen[str], number: int) -> str:
     """End the process with the signal; return what it still said."""
-    process.send_signal(number)
+    for _ in range(3):  # as from a terminal, where make and the shell pass it on as well
+        process.send_signal(number)
     said, _ = process.communicate()
     return said
 

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -74,13 +75,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare what is needed, start the processes, and look after them."""
-        exit_on_signals()
+        exit_on_signals(signal.SIGINT)
         try:
             with self._only_portal() as after_kill:
                 self._take_port(wait=after_kill)
                 self._prepare()
                 self._serve()
-        except (KeyboardInterrupt, SystemExit):
+        except SystemExit:
             self.stdout.write("\nStopped.")
 
     @contextmanager
@@ -122,7 +123,8 @@ class Command(BaseCommand):
         lifeline, held = os.pipe()  # the other end is ours alone and closes with us
         children: list[Child] = []
         try:
-            children += [Child(name, lifeline) for name in COMMANDS]
+            for name in COMMANDS:
+                children.append(Child(name, lifeline))  # noqa: PERF401 - each is stopped even if the next can't start
             self._watch(children)
         finally:
             _stop([child.process for child in children])
@@ -143,15 +145,14 @@ class Command(BaseCommand):
 
 
 def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
-    """Let the processes end what they are doing; kill those that take too long, and all when told to stop again."""
-    try:
-        for process in processes:
-            process.terminate()
-        deadline = time.monotonic() + STOP_SECONDS
-        for process in processes:
+    """Let the processes end what they are doing; kill those that take too long."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        try:
             process.wait(max(0, deadline - time.monotonic()))
-    except (KeyboardInterrupt, SystemExit, subprocess.TimeoutExpired):
-        for process in processes:
+        except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
