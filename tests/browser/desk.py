@@ -82,11 +82,13 @@ class Desk:
         """Fill in the form that starts calls: whom, with sound 1; more by the label of the field."""
         self.page.goto("/start/")
         if group:
-            self.page.get_by_text("Contact groups", exact=True).last.click()
-            self.page.get_by_label(re.compile(f"^{re.escape(group)} ")).check()
+            self.page.get_by_role("radio", name="Contact groups").check()
+            self.page.get_by_role("checkbox", name=re.compile(f"^{re.escape(group)} ")).check()
         else:
             self.page.get_by_label("Phone numbers").fill(numbers)
         self.page.get_by_label("Sound", exact=True).select_option(label=more.pop("sound", "1.sound Demo: chime"))
+        if more.keys() - {"Campaign", "Retries"}:
+            self.page.get_by_text("More options").click()
         for label, text in more.items():
             self.page.get_by_label(label).fill(text)
 
