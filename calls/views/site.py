@@ -24,10 +24,10 @@ def worker_alive() -> bool:
     """Whether a worker has given a sign of life lately. Raises DatabaseError."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT EXISTS (SELECT FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => %s))",
+            "SELECT FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => %s) LIMIT 1",
             [WORKER_SILENCE],
         )
-        return bool(cursor.fetchone()[0])
+        return cursor.fetchone() is not None
 
 
 def _database_and_worker() -> tuple[bool, bool]:
