@@ -100,9 +100,10 @@ class Situation:
 
     @property
     def expected_end(self) -> datetime | None:
-        """About when it will have ended; None while that depends on a person, or nothing tells."""
+        """About when it will have ended, to the minute; None while that depends on a person, or nothing tells."""
         waits = self.group.state != GroupState.RUNNING or self.unconfirmed
-        return None if waits else expected_end(self.group, self.now)
+        end = None if waits else expected_end(self.group, self.now)
+        return (end + timedelta(seconds=59)).replace(second=0, microsecond=0) if end else None
 
 
 def situations(groups: Iterable[CallGroup], now: datetime, *, worker_alive: bool = True) -> list[Situation]:

@@ -96,6 +96,7 @@ def _read(cursor: str, model: type[Model], fields: Sequence[str]) -> list[Any] |
 
 def _value(column: Any, value: Any) -> Any:
     """The value as `column` holds it. Raises ValueError for what can't be one: people may write cursors themselves."""
+    column = getattr(column, "target_field", column)  # of a foreign key
     if isinstance(column, DateTimeField) and isinstance(value, str):
         at = datetime.fromisoformat(value)
         if at.tzinfo is None:

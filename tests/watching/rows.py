@@ -26,9 +26,7 @@ def group_of(
     values = {"carrier": "sandbox", "play": "1.sound", "due_at": sent, "created_at": sent} | columns
     group = CallGroup.objects.create(owner=owner, **values)
     listed = [status for status, calls in statuses.items() for _ in range(calls)]
-    Call.objects.bulk_create(
-        (_call(group, n, status, sent) for n, status in enumerate(listed, 1)), batch_size=5_000
-    )
+    Call.objects.bulk_create((_call(group, n, status, sent) for n, status in enumerate(listed, 1)), batch_size=5_000)
     for first in range(1, len(listed) + 1, 200):
         _batch(group, first, listed[first - 1 : first + 199], sent)
     group.refresh_from_db()

@@ -99,8 +99,18 @@ def test_all_options(client: Client, asha: User) -> None:
     )  # fmt: skip
     group.contact_groups.add(called)
     said = words(html_of(client, group))
-    for text in ("Chime 77.sound", "“Hello there”", "Parents", "Fees", "Retries 2", "Delay 30 s", "The portal: calls stay held",
-                 "{&quot;ticket&quot;: &quot;अ42&quot;}", "https://example.com/?id={obdid}", "similar requests of the day"):  # fmt: skip
+    for text in (
+        "Chime 77.sound",
+        "“Hello there”",
+        "Parents",
+        "Fees",
+        "Retries 2",
+        "Delay 30 s",
+        "The portal: calls stay held",
+        "{&quot;ticket&quot;: &quot;अ42&quot;}",
+        "https://example.com/?id={obdid}",
+        "similar requests of the day",
+    ):
         assert text in said
     assert f'href="/sounds/{sound.number}/"' in html_of(client, group)
 
@@ -260,7 +270,14 @@ def test_reached_people_are_not_called_again(client: Client, asha: User) -> None
 def with_dropped(asha: User) -> CallGroup:
     group = group_of(asha, {"COMPLETED": 2})
     request = CallRequest.objects.create(
-        owner=asha, typed={}, options={}, state=RequestState.STARTED, call_group=group, callable=2, invalid=60, suppressed=1
+        owner=asha,
+        typed={},
+        options={},
+        state=RequestState.STARTED,
+        call_group=group,
+        callable=2,
+        invalid=60,
+        suppressed=1,
     )
     rows = [
         PlannedCall(request=request, position=i, number=f"=bad{i}", outcome=Outcome.INVALID, reason="has letters")

@@ -56,7 +56,7 @@ def test_the_figures_of_today(asha: User) -> None:
     assert "60%" in html  # ASR
     assert "0:30" in html  # ACD
     assert "Start your first calls" not in html
-    assert '<caption>Calls by hour</caption>' in html.replace("\n", "")
+    assert "<caption>Calls by hour</caption>" in html.replace("\n", "")
 
 
 def test_running_scheduled_and_finished_groups(asha: User) -> None:

@@ -31,7 +31,20 @@ def read(response: Any) -> list[list[str]]:
 
 @pytest.mark.parametrize(
     "text",
-    ["=1+1", "+1+cmd|' /C calc'!A0", "-2", "@SUM(A1)", "\tx", "\rx", "\nx", "  =1+1", "\uff1d1", "+44 20", "+", "+44=1"],
+    [
+        "=1+1",
+        "+1+cmd|' /C calc'!A0",
+        "-2",
+        "@SUM(A1)",
+        "\tx",
+        "\rx",
+        "\nx",
+        "  =1+1",
+        "\uff1d1",
+        "+44 20",
+        "+",
+        "+44=1",
+    ],
 )
 def test_what_a_spreadsheet_might_run_is_made_text(text: str) -> None:
     assert cell(text) == f"'{text}"
