@@ -205,9 +205,9 @@ TABLE: list[tuple[Situation, str, str]] = [
         f"Waiting for you: one request is unconfirmed. {IT}",
     ),
     (
-        situation({"UNCONFIRMED": 20, "CANCELLED": 25}, unconfirmed=True, state="cancelled", **BY_ASHA),
+        situation({"UNCONFIRMED": 20, "CANCELLED": 1}, unconfirmed=True, state="cancelled", **BY_ASHA),
         "attention",
-        f"Waiting for you: 20 calls are unconfirmed. {THEM} Cancelled by asha at 14:02 IST: 25 held calls were cancelled.",
+        f"Waiting for you: 20 calls are unconfirmed. {THEM} Cancelled by asha at 14:02 IST: 1 held call was cancelled.",
     ),
     # Over
     (
