@@ -3,7 +3,6 @@
 All of it lives for this package only: while playwright runs, Django's own database calls in this process are refused.
 """
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -43,6 +42,13 @@ def sandbox() -> Iterator[Portal]:
 
 
 @pytest.fixture(scope="package")
+def pages(sandbox: Portal) -> dict[str, str]:
+    """The addresses of pages with something on them, by name; `seed` made it."""
+    addresses: dict[str, str] = sandbox.run("-m", "tests.browser.seed")
+    return addresses
+
+
+@pytest.fixture(scope="package")
 def carrier() -> Iterator[ObdServer]:
     """The other side of the `obd` portal. Its calls are short."""
     with ObdServer() as server:
@@ -64,14 +70,23 @@ def portal(sandbox: Portal) -> Portal:
 
 
 @pytest.fixture
-def context(browser: Browser, portal: Portal) -> Iterator[BrowserContext]:
-    """A browser without cookies, watched for everything that no page may do."""
+def watched(browser: Browser, portal: Portal) -> Iterator[tuple[BrowserContext, Watch]]:
+    """A browser without cookies, and what writes down everything that no page may do in it."""
     context = browser.new_context(base_url=portal.url, viewport=WIDE, color_scheme="light", accept_downloads=True)
-    context.set_default_timeout(float(os.environ.get("OBD_BROWSER_PATIENCE", "30")) * 1000)
     watch = Watch(context, portal.url)
-    yield context
+    yield context, watch
     context.close()
     assert watch.complaints == []
+
+
+@pytest.fixture
+def context(watched: tuple[BrowserContext, Watch]) -> BrowserContext:
+    return watched[0]
+
+
+@pytest.fixture
+def watch(watched: tuple[BrowserContext, Watch]) -> Watch:
+    return watched[1]
 
 
 @pytest.fixture

@@ -25,6 +25,12 @@ class Watch:
         context.on("requestfailed", self._failed)
         context.on("response", self._response)
 
+    def forgive(self, beginning: str) -> None:
+        """Forget complaints that begin so: the test brought them about. There must be some."""
+        left = [each for each in self.complaints if not each.startswith(beginning)]
+        assert len(left) < len(self.complaints)
+        self.complaints = left
+
     def _console(self, message: ConsoleMessage) -> None:
         # That an answer was not 200 is judged by `_response`: pages may be answers to wrong input.
         if message.type in {"error", "warning"} and not message.text.startswith("Failed to load resource"):

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.desk import PATIENCE, Desk
+from tests.browser.desk import PATIENCE, Desk, Watch
 
 # The last digit decides how a sandbox call ends: 6 no answer, 7 busy, 9 failed; 8 is reached on a retry only.
 REACHED = [f"+4420794603{i:02}" for i in (0, 1, 2, 3, 4, 5, 10, 11)]
@@ -286,12 +286,13 @@ class TestRefreshing:
         expect(page.locator("#summary h1")).to_contain_text("Paused")
         assert page.evaluate(place) == before
 
-    def test_a_refresh_that_fails_is_shown_as_stale(self, waiting: Desk) -> None:
+    def test_a_refresh_that_fails_is_shown_as_stale(self, waiting: Desk, watch: Watch) -> None:
         page = waiting.page
         page.route("**/summary/**", lambda route: route.abort())
         expect(page.locator("#summary > .stale-mark")).to_have_text(re.compile(r"^Not updated since \d\d:\d\d:\d\d$"))
         page.unroute("**/summary/**")
         expect(page.locator(".stale-mark")).to_have_count(0)
+        watch.forgive("console: htmx:")  # it says that the request failed
 
     def test_a_session_that_ended_leads_to_the_login_page_and_back(
         self, waiting: Desk, context: BrowserContext

@@ -1,0 +1,182 @@
+"""Rows for looking at pages: `python -m tests.browser.seed`, with the settings of a portal, prints where they are.
+
+Nothing here gives the portal's worker anything to do: what is under way stays so.
+"""
+
+import json
+import sys
+from datetime import timedelta
+from typing import Any
+
+import django
+
+django.setup()
+
+from django.urls import reverse  # noqa: E402 - needs the settings
+from django.utils import timezone  # noqa: E402
+
+from calls.contacts.entries import read_pasted  # noqa: E402
+from calls.contacts.store import add_suppressions  # noqa: E402
+from calls.dialing.plan import make_plan  # noqa: E402
+from calls.dialing.request import Options  # noqa: E402
+from calls.models import (  # noqa: E402
+    IVR,
+    Call,
+    CallGroup,
+    CallRequest,
+    Contact,
+    ContactGroup,
+    GroupState,
+    RequestState,
+    Sound,
+    Suppression,
+    User,
+)
+from tests.factories import make_group, make_user, number  # noqa: E402
+from tests.watching.rows import group_of  # noqa: E402
+
+SUPPRESSED = number(700)
+TYPED = "\n".join([*(number(600 + i) for i in range(30)), number(600), number(601), SUPPRESSED, "12", "call me"])
+MANY = {
+    "COMPLETED": 120,
+    "NOANSWER": 31,
+    "BUSY": 17,
+    "FAILED": 6,
+    "CONGESTION": 4,
+    "DND": 2,
+    "INPROGRESS": 14,
+    "QUEUED": 6,
+}
+
+
+def request_of(owner: User, state: str = "", typed: str = TYPED, **options: Any) -> CallRequest:
+    """A planned call request; in another state if one is given."""
+    chosen = Options(**{"play": "1.sound", "campaign": "Winter reminders"} | options)
+    form = {"who": "numbers", "numbers": typed, "heard": "sound", "campaign": "Winter reminders", "retries": "1"}
+    request = CallRequest.objects.create(owner=owner, typed=form, options=chosen.as_json())
+    make_plan(request)
+    if state:
+        changes = {
+            "state": state,
+            "expected": 100_000,
+            "seen": 43_000,
+            "error": "The contact group is not there any more.",
+        }
+        CallRequest.objects.filter(pk=request.pk).update(**changes)
+    return request
+
+
+def call_groups(owner: User) -> dict[str, CallGroup]:
+    """A call group in each state."""
+    later = timezone.now() + timedelta(days=2)
+    old = timezone.now() - timedelta(hours=2)
+    long_options: dict[str, Any] = {
+        "campaign": "Winter reminders, second round, for those who asked to be called again " * 2,
+        "meta": {"ticket": 4711, "note": "a-word-without-any-space-" * 8},
+        "callback": "https://example.com/done?" + "&".join(f"field{i}={{obdid}}" for i in range(12)),
+        "retries": 2,
+        "delay": 600,
+    }
+    long_options["campaign"] = long_options["campaign"][:100]
+    groups = {
+        "running": group_of(owner, MANY | {"HELD": 200}, campaign="Winter reminders", retries=1),
+        "finished": group_of(
+            owner, {"COMPLETED": 51, "NOANSWER": 8, "BUSY": 3}, campaign="Deliveries", handed_over_at=old, play="1.ivr"
+        ),
+        "scheduled": group_of(owner, {"HELD": 45}, due_at=later, schedule_time=later, **long_options | {"delay": 0}),
+        "paused": group_of(
+            owner, {"COMPLETED": 5, "HELD": 20}, state=GroupState.PAUSED, state_by=owner, **long_options
+        ),
+        "refused": group_of(
+            owner,
+            {"HELD": 20},
+            state=GroupState.PAUSED,
+            state_at=old,
+            state_reason="The carrier refuses our key or account (401): Invalid API key.",
+        ),
+        "unconfirmed": group_of(owner, {"UNCONFIRMED": 60, "COMPLETED": 100}, message="Your parcel comes today."),
+        "cancelled": group_of(owner, {"CANCELLED": 40, "COMPLETED": 10}, state=GroupState.CANCELLED, state_by=owner),
+    }
+    groups["running"].batches.filter(state="pending").update(due_at=later)
+    groups["paused"].batches.update(due_at=later)
+    CallGroup.objects.filter(pk=groups["cancelled"].pk).update(state_at=old, parent=groups["finished"])
+    request = request_of(owner)
+    CallRequest.objects.filter(pk=request.pk).update(call_group=groups["finished"], state=RequestState.STARTED)
+    groups["finished"].contact_groups.set(ContactGroup.objects.all()[:2])
+    Call.objects.filter(call_group=groups["finished"], n=1).update(digits="1", name="Asha Example", custom="order-1")
+    return groups
+
+
+def people() -> dict[str, User]:
+    """A viewer, an operator, and somebody whose profile enables nothing."""
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("uses_all_contact_groups", "uses_all_sounds", "uses_all_ivrs", "sees_all_calls"), False
+    )
+    return {
+        "viewer": make_user("viewer", "viewer"),
+        "operator": make_user("operator", "operator"),
+        "nobody": make_user("operator", "nobody", **nothing),
+    }
+
+
+def main() -> None:
+    """Make the rows and print the address of each page, by name."""
+    admin = User.objects.get(username="admin")
+    named = people()
+    add_suppressions({"pasted": read_pasted(SUPPRESSED, "GB")}, "Asked not to be called", "Letter", admin)
+    Suppression.objects.bulk_create(Suppression(number=number(800 + i), reason="Complaint") for i in range(60))
+    make_group("Everybody who asked to be reminded in winter, and a name as long as names may be, nearly"[:100], 120)
+    full = ContactGroup.objects.latest("pk")
+    Contact.objects.filter(group=full).update(name="Somebody with a rather long name, Esq.")
+    empty, carriers = make_group("Empty"), make_group("At the carrier", carrier_group="vip-customers")
+    Sound.objects.create(number=9_007_199_254_740_992, name="Held by the carrier, and its name is a long one " * 2)
+    IVR.objects.create(number=1234, name="Survey", keys={key: f"What key {key} means" for key in "123456789*0#"})
+    groups = call_groups(admin)
+    contact = full.contacts.latest("pk")
+    unconfirmed = groups["unconfirmed"].batches.get(state="unconfirmed")
+    pages = {f"call group, {state}": reverse("call_group", args=[group.pk]) for state, group in groups.items()}
+    finished, running = groups["finished"].pk, groups["running"].pk
+    requests = {
+        "preflight": request_of(admin),
+        "preflight of nobody": request_of(admin, typed=f"12 {SUPPRESSED}"),
+        **{
+            f"preflight, {state}": request_of(admin, state) for state in ("planning", "starting", "cancelled", "failed")
+        },
+    }
+    pages |= {name: reverse("preflight", args=[request.pk]) for name, request in requests.items()}
+    for outcome in ("callable", "duplicate", "invalid", "suppressed"):
+        pages[f"preflight list, {outcome}"] = reverse("preflight_numbers", args=[requests["preflight"].pk, outcome])
+    pages |= {
+        "call group, filtered": reverse("call_group", args=[finished]) + "?status=NOANSWER&status=BUSY",
+        "call group, nothing found": reverse("call_group", args=[finished]) + "?digits=123456",
+        "call group, wrong filter": reverse("call_group", args=[finished]) + "?digits=abc",
+        "not called": reverse("call_group_dropped", args=[finished, "invalid"]),
+        "cancel": reverse("call_group_cancel", args=[running]),
+        "it was placed": reverse("call_group_placed", args=[groups["unconfirmed"].pk, unconfirmed.pk]),
+        "it was not placed": reverse("call_group_not_placed", args=[groups["unconfirmed"].pk, unconfirmed.pk]),
+        "call, completed": reverse("call", args=[finished, 1]),
+        "call, running": reverse("call", args=[running, 185]),
+        "call, held": reverse("call", args=[running, 300]),
+        "call, unconfirmed": reverse("call", args=[groups["unconfirmed"].pk, 1]),
+        "calls again": reverse("start") + f"?again={finished}",
+        "contact group": reverse("contact_group", args=[full.pk]),
+        "contact group, empty": reverse("contact_group", args=[empty.pk]),
+        "contact group, held by the carrier": reverse("contact_group", args=[carriers.pk]),
+        "contact group, nothing found": reverse("contact_group", args=[full.pk]) + "?q=zebra",
+        "contact group, edit": reverse("contact_group_edit", args=[full.pk]),
+        "contact group, delete": reverse("contact_group_delete", args=[full.pk]),
+        "contacts, add": reverse("contacts_add", args=[full.pk]),
+        "contact, new": reverse("contact_new", args=[full.pk]),
+        "contact, edit": reverse("contact_edit", args=[full.pk, contact.pk]),
+        "contact, delete": reverse("contact_delete", args=[full.pk, contact.pk]),
+        "suppression, remove": reverse("suppression_remove", args=[Suppression.objects.latest("pk").pk]),
+        "sound without a file": reverse("sound", args=[9_007_199_254_740_992]),
+        "user": reverse("user", args=[named["nobody"].pk]),
+        "user, password": reverse("user_password", args=[named["nobody"].pk]),
+        "user, sounds": reverse("user_choices", args=[named["nobody"].pk, "sounds"]),
+    }
+    json.dump(pages, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,317 @@
+"""Every page as people see it: narrow and wide, light and dark, by keyboard, and without scripts.
+
+With OBD_SCREENSHOTS set to a folder, a picture of each is kept there.
+"""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.browser.conftest import WIDE
+from tests.browser.desk import PATIENCE, Desk, Watch
+from tests.browser.portal import PASSWORD, Portal
+from tests.factories import PASSWORD as OTHERS_PASSWORD
+
+WIDTHS = (1440, 360)
+THEMES = ("light", "dark")
+SCREENSHOTS = os.environ.get("OBD_SCREENSHOTS", "")
+
+PLAIN = {
+    "dashboard": "/",
+    "call groups": "/call-groups/",
+    "call groups, none in this state": "/call-groups/?state=cancelled&campaign=nothing",
+    "calls": "/calls/",
+    "calls, filtered": "/calls/?status=BUSY&campaign=Winter+reminders",
+    "calls, wrong filter": "/calls/?digits=abc&since=yesterday",
+    "start": "/start/",
+    "contact groups": "/contact-groups/",
+    "contact group, new": "/contact-groups/new/",
+    "suppression": "/suppression/",
+    "suppression, add": "/suppression/add/",
+    "sounds": "/sounds/",
+    "sound": "/sounds/1/",
+    "sound, new": "/sounds/new/",
+    "sound, edit": "/sounds/1/edit/",
+    "sound, delete": "/sounds/1/delete/",
+    "ivrs": "/ivrs/",
+    "ivr": "/ivrs/1234/",
+    "ivr, new": "/ivrs/new/",
+    "ivr, edit": "/ivrs/1/edit/",
+    "ivr, delete": "/ivrs/1/delete/",
+    "users": "/users/",
+    "user, new": "/users/new/",
+    "password": "/account/password/",
+    "password, changed": "/account/password/changed/",
+    "not found": "/nowhere/",
+}
+SEEDED = (
+    "call group, running", "call group, finished", "call group, scheduled", "call group, paused",
+    "call group, refused", "call group, unconfirmed", "call group, cancelled", "call group, filtered",
+    "call group, nothing found", "call group, wrong filter", "not called", "cancel", "it was placed",
+    "it was not placed", "call, completed", "call, running", "call, held", "call, unconfirmed", "calls again",
+    "preflight", "preflight of nobody", "preflight, planning", "preflight, starting", "preflight, cancelled",
+    "preflight, failed", "preflight list, callable", "preflight list, duplicate", "preflight list, invalid",
+    "preflight list, suppressed", "contact group", "contact group, empty", "contact group, held by the carrier",
+    "contact group, nothing found", "contact group, edit", "contact group, delete", "contacts, add", "contact, new",
+    "contact, edit", "contact, delete", "suppression, remove", "sound without a file", "user", "user, password",
+    "user, sounds",
+)  # fmt: skip
+EMPTY = {
+    "dashboard, of a newcomer": "/",
+    "call groups, none": "/call-groups/",
+    "calls, none": "/calls/",
+    "contact groups, none": "/contact-groups/",
+    "sounds, none": "/sounds/",
+    "ivrs, none": "/ivrs/",
+    "start, with nothing enabled": "/start/",
+    "forbidden": "/users/",
+}
+FAULTS = """async () => {
+    const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+    const found = violations.flatMap(({ id, help, nodes }) =>
+        nodes.map((node) => `${id} (${help}): ${node.target.join(" ")} ${node.html.slice(0, 200)}`));
+    const root = document.documentElement;
+    if (root.scrollWidth > root.clientWidth) {
+        const sticksOut = (each) =>
+            each.getBoundingClientRect().right > root.clientWidth + 1 && !each.closest(".table-wrap");
+        const wide = [...document.querySelectorAll("body *")].filter(sticksOut).slice(0, 3);
+        found.push(`wider than the window: ${root.scrollWidth} ${wide.map((each) => each.outerHTML.slice(0, 200))}`);
+    }
+    for (const dead of document.querySelectorAll('[href=""], [action=""]')) found.push(`leads nowhere: ${dead.outerHTML}`);
+    if (document.querySelectorAll("h1").length !== 1) found.push("not one heading of the first level");
+    return found;
+}"""
+
+
+def look(page: Page, name: str) -> None:
+    """Look at the page that is shown, in both widths and themes."""
+    assert page.title().endswith("OBD Portal")
+    page.evaluate(AXE_SCRIPT)
+    faults = {}
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        for theme in THEMES:
+            page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
+            if SCREENSHOTS:
+                page.screenshot(
+                    path=Path(SCREENSHOTS, f"{name.replace(', ', '--')}-{width}-{theme}.png"), full_page=True
+                )
+            faults[f"{width} {theme}"] = page.evaluate(FAULTS)
+    assert {key: found for key, found in faults.items() if found} == {}
+
+
+class Cookies:
+    """Who has signed in once need not do so for each page."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] = {}
+
+    def sign_in(self, context: BrowserContext, username: str) -> Page:
+        page = context.new_page()
+        if username in self.kept:
+            context.add_cookies(self.kept[username])
+        else:
+            Desk(page).sign_in(username, PASSWORD if username == "admin" else OTHERS_PASSWORD)
+            self.kept[username] = context.cookies()
+        return page
+
+
+@pytest.fixture(scope="module")
+def cookies() -> Cookies:
+    return Cookies()
+
+
+@pytest.fixture
+def admin(context: BrowserContext, cookies: Cookies) -> Page:
+    return cookies.sign_in(context, "admin")
+
+
+class TestLooks:
+    @pytest.mark.parametrize("name", PLAIN)
+    def test_of_a_page(self, admin: Page, pages: dict[str, str], name: str) -> None:
+        admin.goto(PLAIN[name])
+        look(admin, name)
+
+    @pytest.mark.parametrize("name", SEEDED)
+    def test_of_a_page_about_something(self, admin: Page, pages: dict[str, str], name: str) -> None:
+        assert {*pages} == {*SEEDED}
+        admin.goto(pages[name])
+        look(admin, name)
+
+    @pytest.mark.parametrize("name", EMPTY)
+    def test_for_who_sees_nothing(
+        self, context: BrowserContext, cookies: Cookies, pages: dict[str, str], name: str
+    ) -> None:
+        page = cookies.sign_in(context, "nobody")
+        page.goto(EMPTY[name])
+        look(page, name)
+
+    @pytest.mark.parametrize("name", ["call group, running", "contact group", "contact groups", "sounds"])
+    def test_for_a_viewer(self, context: BrowserContext, cookies: Cookies, pages: dict[str, str], name: str) -> None:
+        page = cookies.sign_in(context, "viewer")
+        page.goto({**pages, **PLAIN}[name])
+        look(page, f"{name}, of a viewer")
+
+    def test_of_signing_in_and_being_refused(self, page: Page) -> None:
+        page.goto("/login/")
+        look(page, "login")
+        desk = Desk(page)
+        for _ in range(5):
+            page.get_by_label("Username").fill("nobody at all")
+            page.get_by_label("Password").fill("wrong")
+            desk.press("Sign in")
+            page.wait_for_load_state()
+            if not page.get_by_text("Too many wrong passwords").count():
+                look(page, "login, refused")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Too many wrong passwords")
+        look(page, "login, locked")
+
+    def test_of_a_form_whose_token_is_old(self, page: Page) -> None:
+        page.goto("/login/")
+        page.evaluate("document.querySelector('[name=csrfmiddlewaretoken]').value = 'old'")
+        page.get_by_label("Username").fill("admin")
+        page.get_by_label("Password").fill("whatever")
+        Desk(page).press("Sign in")
+        page.wait_for_load_state()
+        look(page, "form expired")
+
+    @pytest.mark.parametrize(
+        "name",
+        ["start", "contact group, new", "suppression, add", "sound, new", "ivr, new", "user, new", "password", "user"],
+    )
+    def test_of_a_form_with_errors(self, admin: Page, pages: dict[str, str], name: str) -> None:
+        admin.goto({**pages, **PLAIN}[name])
+        admin.evaluate("document.querySelectorAll('main input[type=text]').forEach((each) => each.value = '')")
+        admin.locator("main form button[type=submit]").first.click()
+        admin.wait_for_load_state()
+        expect(admin.locator("[aria-invalid=true], .field-errors, [role=alert]").first).to_be_attached()
+        look(admin, f"{name}, with errors")
+
+    def test_of_the_result_of_adding_contacts(self, admin: Page, pages: dict[str, str]) -> None:
+        desk = Desk(admin)
+        admin.goto(pages["contacts, add"])
+        admin.get_by_label("Numbers").fill("020 7946 0999 Zoë\n020 7946 0999\n12\nasha\n020 7946 0001")
+        desk.press("Add contacts")
+        expect(admin.get_by_role("heading", level=1)).to_have_text("What became of each line")
+        look(admin, "contacts, added")
+
+    def test_of_the_menu_on_a_phone(self, admin: Page) -> None:
+        admin.set_viewport_size({"width": 360, "height": 740})
+        admin.goto("/")
+        admin.get_by_role("button", name="Menu", exact=True).click()
+        expect(admin.get_by_role("link", name="Suppression")).to_be_visible()
+        admin.evaluate(AXE_SCRIPT)
+        assert admin.evaluate(FAULTS) == []
+        if SCREENSHOTS:
+            admin.screenshot(path=Path(SCREENSHOTS, "menu-360-light.png"))
+        admin.keyboard.press("Escape")
+        expect(admin.get_by_role("link", name="Suppression")).to_be_hidden()
+
+
+class TestKeyboard:
+    FOCUSED = """() => {
+        const element = document.activeElement, style = getComputedStyle(element);
+        const box = element.getBoundingClientRect();
+        const label = element.labels?.[0] ?? element;
+        // Radio buttons and boxes that are drawn by their card show the focus there.
+        const shown = [element, ...(element.labels ?? [])].some((each) => {
+            const { outlineStyle, boxShadow } = getComputedStyle(each);
+            return outlineStyle !== "none" || boxShadow !== "none";
+        });
+        return {
+            name: (element.getAttribute("aria-label") ?? label.textContent).trim().replace(/\\s+/g, " "),
+            visible: box.bottom > 0 && box.top < innerHeight && style.visibility === "visible",
+            shown,
+        };
+    }"""
+
+    def tab_to(self, page: Page, name: str) -> list[str]:
+        """Press Tab until the focus is on what is called so; return what it was on."""
+        passed = []
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            focused = page.evaluate(self.FOCUSED)
+            assert focused["visible"], focused
+            assert focused["shown"], focused
+            passed.append(focused["name"])
+            if focused["name"].startswith(name):
+                return passed
+        raise AssertionError(passed)
+
+    def test_calls_are_started_without_a_mouse(self, admin: Page) -> None:
+        keys = admin.keyboard
+        admin.goto("/start/")
+        assert self.tab_to(admin, "Skip to the content") == ["Skip to the content"]
+        keys.press("Enter")
+        self.tab_to(admin, "Numbers that I type or paste")
+        self.tab_to(admin, "Phone numbers")
+        keys.type("020 7946 0520")
+        self.tab_to(admin, "A sound")
+        assert self.tab_to(admin, "Sound") == ["Sound"]
+        keys.type("1.sound")
+        assert self.tab_to(admin, "Campaign") == ["Campaign optional"]
+        keys.type("By keyboard")
+        self.tab_to(admin, "More options")
+        keys.press("Enter")
+        self.tab_to(admin, "Delay")
+        keys.type("900")
+        self.tab_to(admin, "Check what would happen")
+        keys.press("Enter")
+        expect(admin.get_by_role("heading", level=1)).to_have_text("Preflight")
+        self.tab_to(admin, "Start 1 call")
+        keys.press("Enter")
+        admin.wait_for_url(re.compile(r"/call-groups/\d+/$"))
+        self.tab_to(admin, "Pause")
+        keys.press("Enter")
+        expect(admin.locator("#summary h1")).to_contain_text("Paused")
+        self.tab_to(admin, "Cancel what is held")
+        keys.press("Enter")
+        self.tab_to(admin, "Cancel 1 held call")
+        keys.press("Enter")
+        expect(admin.locator("#summary h1")).to_contain_text("Cancelled")
+
+
+class TestWithoutScripts:
+    @pytest.fixture
+    def desk(self, browser: Browser, sandbox: Portal) -> Iterator[Desk]:
+        context = browser.new_context(base_url=sandbox.url, viewport=WIDE, java_script_enabled=False)
+        watch = Watch(context, sandbox.url)
+        desk = Desk(context.new_page())
+        desk.sign_in()
+        yield desk
+        context.close()
+        assert watch.complaints == []
+
+    def test_calls_are_started_read_and_steered(self, desk: Desk) -> None:
+        page = desk.page
+        desk.fill_start(group="Demo: sandbox numbers", Campaign="No scripts")
+        desk.check()
+        group = desk.confirm()
+        deadline = time.monotonic() + PATIENCE / 1000
+        while not page.get_by_role("heading", level=1).get_by_text("Finished").count():
+            assert time.monotonic() < deadline
+            page.wait_for_timeout(500)
+            page.reload()
+        expect(page.locator("#summary .sentence")).to_contain_text("of 60 calls were reached")
+        expect(page.locator("#calls-rows tbody tr")).to_have_count(50)
+        desk.follow("Next")
+        expect(page.locator("#calls-rows tbody tr")).to_have_count(10)
+        page.get_by_role("navigation", name="Which calls").get_by_role("link", name="Not reached").click()
+        assert f"/call-groups/{group}/" in page.url
+        assert page.locator("#calls-rows tbody tr").count() > 0
+
+        desk.fill_start("020 7946 0530", Delay="900")
+        desk.check()
+        desk.confirm()
+        desk.press("Pause")
+        desk.press("Resume")
+        desk.follow("Cancel what is held")
+        desk.press("Cancel 1 held call")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Cancelled")
