@@ -10,7 +10,6 @@ class SignInForm(AuthenticationForm):
     """Django's, with the limit of user names enforced: whatever is longer would not fit into the list of failures."""
 
     username = UsernameField(
-        label="User name",
         max_length=User._meta.get_field("username").max_length,
         widget=forms.TextInput(attrs={"autofocus": True}),
     )

@@ -7,9 +7,8 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
 from django.db import connection, transaction
-from django.utils.crypto import get_random_string
 
-READABLE = "abcdefghjkmnpqrstuvwxyzACDEFGHJKLMNPQRTUVWXY34679"  # nothing that looks like something else
+from calls.access import random_password
 
 
 class Command(BaseCommand):
@@ -25,7 +24,7 @@ class Command(BaseCommand):
         users = get_user_model().objects
         if users.exists():
             return
-        password = settings.ADMIN_PASSWORD or get_random_string(16, READABLE)
+        password = settings.ADMIN_PASSWORD or random_password()
         users.create_superuser(settings.ADMIN_USERNAME, password=password)
         if settings.DEMO_DATA:
             import_module("calls.demo").create()
