@@ -49,19 +49,19 @@ def batch(group: CallGroup, first: int = 1) -> Batch:
     return group.batches.get(first=first)
 
 
-def at_the_same_moment(act: Callable[[], T], times: int = 2) -> list[T]:
-    """What `act` returns in so many threads at once, each with a database connection of its own."""
-    barrier = Barrier(times)
+def at_the_same_moment(*acts: Callable[[], T]) -> list[T]:
+    """What each of `acts` returns, all begun at once in threads with a database connection of their own."""
+    barrier = Barrier(len(acts))
 
-    def run() -> T:
+    def run(act: Callable[[], T]) -> T:
         try:
             barrier.wait(30)
             return act()
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(times) as pool:
-        return [future.result(60) for future in [pool.submit(run) for _ in range(times)]]
+    with ThreadPoolExecutor(len(acts)) as pool:
+        return [future.result(60) for future in [pool.submit(run, act) for act in acts]]
 
 
 class Carrier:

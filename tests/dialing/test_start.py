@@ -1,6 +1,9 @@
 """Starting a planned call request: once, with the calls and batches that the plan said, and with the jobs for them."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -9,7 +12,7 @@ from pytest_django import Settings
 
 from calls.dialing import handover, steer
 from calls.dialing.request import Again
-from calls.dialing.start import NotPlanned, NothingToCall, start
+from calls.dialing.start import NothingToCall, NotPlanned, start
 from calls.models import Batch, Call, CallGroup, CallRequest, Outcome, RequestState, Suppression, User, Waits
 from calls.obd.statuses import Status
 from tests.dialing.helpers import at_the_same_moment, freeze, jobs, ranges
@@ -47,7 +50,7 @@ def test_however_often_it_is_asked_it_starts_once(operator: User) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_two_confirms_at_the_same_moment_start_once() -> None:
     request = make_request(make_user(), f"{number(1)}\n{number(2)}")
-    groups = at_the_same_moment(lambda: start(request.pk).pk, times=4)
+    groups = at_the_same_moment(*[lambda: start(request.pk).pk] * 4)
     assert len(set(groups)) == 1
     assert CallGroup.objects.count() == 1
     assert sorted(Call.objects.values_list("number", flat=True)) == [number(1), number(2)]
@@ -161,7 +164,7 @@ def test_the_call_group_has_every_option(operator: User, settings: Settings) -> 
     at = timezone.now() + timedelta(hours=3)
     parent = make_call_group(operator, 1)
     Call.objects.filter(call_group=parent).update(status=Status.BUSY)
-    options = {
+    options: dict[str, Any] = {
         "play": "7.ivr", "message": "", "retries": 2, "campaign": "Autumn", "newgroup": True, "schedule_time": at,
         "delay": 30, "waits": Waits.CARRIER, "meta": {"a": [1]}, "callback": "https://example.com/{obdid}",
     }  # fmt: skip
@@ -184,7 +187,7 @@ def test_the_call_group_has_every_option(operator: User, settings: Settings) -> 
         (None, 90, Waits.CARRIER, 0),
     ],
 )
-def test_when_the_first_batch_is_due(
+def test_when_the_first_batch_is_due(  # noqa: PLR0917
     operator: User, monkeypatch: pytest.MonkeyPatch, schedule: int | None, delay: int, waits: Waits, due: int
 ) -> None:
     freeze(monkeypatch, NOON)
@@ -221,10 +224,10 @@ def test_a_job_per_lane_and_one_that_follows(
 
 def test_jobs_come_with_the_rows_or_not_at_all(operator: User) -> None:
     request = make_request(operator, number(1))
-    with pytest.raises(RuntimeError), transaction.atomic():
+    with transaction.atomic():
         group = start(request.pk)
         assert jobs(group)
-        raise RuntimeError("The database went away before the end.")
+        transaction.set_rollback(True)
     assert not jobs(group)
     assert not CallGroup.objects.exists()
     request.refresh_from_db()
@@ -280,7 +283,7 @@ def test_a_finished_call_group_goes_on_when_calls_join(operator: User) -> None:
     assert group.ended_at
     assert similar(operator, 2) == group
     group.refresh_from_db()
-    assert (group.ended_at, group.open) == (None, 1)
+    assert [group.ended_at, group.open] == [None, 1]
 
 
 def test_contact_groups_join_too(operator: User) -> None:
@@ -381,8 +384,8 @@ def test_calls_made_again_never_join(operator: User) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_similar_requests_at_the_same_moment_share_a_call_group() -> None:
     user = make_user()
-    requests = iter([make_request(user, number(i), newgroup=False) for i in range(3)])
-    groups = at_the_same_moment(lambda: start(next(requests).pk).pk, times=3)
+    requests = [make_request(user, number(i), newgroup=False) for i in range(3)]
+    groups = at_the_same_moment(*[partial(start, request.pk) for request in requests])
     assert len(set(groups)) == 1
     group = CallGroup.objects.get()
     assert sorted(ranges(group)) == [(1, 1), (2, 2), (3, 3)]
@@ -394,8 +397,8 @@ def test_joining_while_a_batch_is_claimed_loses_nothing(monkeypatch: pytest.Monk
     user = make_user()
     group = similar(user, 1, 2)
     request = make_request(user, number(3), newgroup=False, campaign="Autumn")
-    acts = iter([lambda: start(request.pk).pk, lambda: handover.claim(group.pk, 0)])
-    at_the_same_moment(lambda: next(acts)())
+    acts: list[Callable[[], object]] = [partial(start, request.pk), partial(handover.claim, group.pk, 0)]
+    at_the_same_moment(*acts)
     assert numbers(group) == [number(1), number(2), number(3)]
     group.refresh_from_db()
     assert (group.total, group.held) == (3, 1)
