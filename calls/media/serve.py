@@ -4,6 +4,7 @@ Django's FileResponse knows no ranges, and without them browsers play a sound bu
 """
 
 import re
+
 from django.core.files import File
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.http.response import HttpResponseNotModified
