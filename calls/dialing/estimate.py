@@ -27,9 +27,9 @@ def expected_end(group: CallGroup, now: datetime) -> datetime | None:
     """About when a started call group will have ended, by its own pace so far; None if nothing tells."""
     if group.ended_at or not group.total:
         return None
-    if now < group.due_at:
-        return group.due_at + takes(group.total, group.retries)
-    done, elapsed = group.total - group.open, now - group.due_at
-    if not done:
-        return max(now, group.due_at + takes(group.total, group.retries))
+    # Where the carrier waits for the scheduled time, the calls are handed over long before.
+    begins = max(group.due_at, group.schedule_time or group.due_at)
+    done, elapsed = group.total - group.open, now - begins
+    if now < begins or not done:
+        return max(now, begins + takes(group.total, group.retries))
     return now + elapsed * (group.open / done)

@@ -98,7 +98,8 @@ def settle(batch_id: int, user: User, *, placed: bool, carrier_group: str = "") 
         else:
             batch.state, batch.due_at, batch.sent_at, batch.check_at = BatchState.PENDING, now, None, None
             move(unconfirmed, Status.HELD, str(user), "Settled: it was not placed.", handed_over_at=None)
-            hand_over_later(group.pk, now)
         batch.answer = f"Settled by {user}: it was {'placed' if placed else 'not placed'}."
         batch.save()
         end_if_over(group.pk)
+        if batch.state == BatchState.PENDING:
+            hand_over_later(group.pk, now)
