@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from django.utils import timezone
@@ -37,16 +37,18 @@ LINES = 500
 """Lines sent at once."""
 
 
-def cell(value: Any) -> str:
-    """The text of a cell that no spreadsheet runs as a formula. Times are in the portal's zone, with its offset.
+def cell(value: Any, zone: tzinfo | None = None) -> str:
+    """The text of a cell that no spreadsheet runs as a formula. Times are in `zone` (the portal's), with its offset.
 
     A number keeps its plus sign: a plus and digits alone are at worst read as that figure.
     """
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return timezone.localtime(value).isoformat(" ", "seconds")
+        return value.astimezone(zone or timezone.get_current_timezone()).isoformat(" ", "seconds")
     text = str(value)
+    if text[:1].isalnum():  # nearly all cells, and no formula begins so
+        return text
     return f"'{text}" if FORMULA.match(text) and not E164.fullmatch(text) else text
 
 
@@ -54,10 +56,11 @@ def lines(headings: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[by
     """A CSV file (UTF-8 with a byte order mark, CRLF) in pieces of some hundred lines."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
+    zone = timezone.get_current_timezone()
     buffer.write(BOM)
     writer.writerow(headings)
     for number, row in enumerate(rows, 1):
-        writer.writerow([cell(value) for value in row])
+        writer.writerow([cell(value, zone) for value in row])
         if number % LINES == 0:
             yield buffer.getvalue().encode()
             buffer.seek(0)
