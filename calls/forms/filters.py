@@ -83,8 +83,8 @@ class Period(forms.Form):
         since, until = self.cleaned_data["since"], self.cleaned_data["until"]
         if since:
             rows = rows.filter(created_at__gte=_midnight(since))
-        if until and until < date.max:
-            rows = rows.filter(created_at__lt=_midnight(until + timedelta(days=1)))
+        if until:
+            rows = rows.filter(created_at__lt=_end_of(until))
         return rows
 
 
@@ -92,6 +92,10 @@ def _midnight(day: date) -> datetime:
     # Years at either end of the calendar can't be moved to another zone.
     day = min(max(day, date(1900, 1, 1)), date(9000, 1, 1))
     return timezone.make_aware(datetime.combine(day, time.min))
+
+
+def _end_of(day: date) -> datetime:
+    return _midnight(min(day, date(9000, 1, 1)) + timedelta(days=1))
 
 
 class CallsOfGroupFilter(forms.Form):
@@ -145,22 +149,27 @@ class CallsFilter(Period, CallsOfGroupFilter):
     )
     field_order = ["digits", "campaign", "since", "until", "status"]
 
-    @property
-    def by_campaign(self) -> bool:
-        """Whether only calls of some campaigns are asked for."""
-        return self.is_valid() and bool(self.cleaned_data["campaign"])
-
-    def _groups(self, user: User) -> QuerySet[CallGroup]:
-        return CallGroup.objects.visible_to(user).filter(campaign__istartswith=self.cleaned_data["campaign"])
+    def by_group(self, user: User) -> bool:
+        """Whether only the calls of some call groups come into question, so that those groups lead to them."""
+        sees_all = user.sees_all_calls or user.sees_everything
+        return self.is_valid() and (bool(self.cleaned_data["campaign"]) or not sees_all)
 
     def narrow_for(self, user: User) -> QuerySet[Call]:
         """The calls that the filter asks for and that `user` may see; none if it is wrong."""
         calls = self.narrow(Call.objects.visible_to(user))
         if not self.is_valid():
             return calls
-        if self.by_campaign:
+        if self.by_group(user):
             calls = calls.filter(call_group__in=_few_or_query(self._groups(user)))
         return self.in_period(calls)
+
+    def _groups(self, user: User) -> QuerySet[CallGroup]:
+        """The call groups whose calls come into question: none of them is younger than its calls."""
+        groups = CallGroup.objects.visible_to(user)
+        if self.cleaned_data["campaign"]:
+            groups = groups.filter(campaign__istartswith=self.cleaned_data["campaign"])
+        until = self.cleaned_data["until"]
+        return groups.filter(created_at__lt=_end_of(until)) if until else groups
 
 
 def _few_or_query(groups: QuerySet[CallGroup]) -> list[int] | QuerySet[CallGroup]:

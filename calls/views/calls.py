@@ -25,8 +25,8 @@ BY_GROUP = ("-call_group_id", "-n")
 """The same order for nearly all calls, along the index that finds the calls of some call groups."""
 
 
-def _order(form: CallsFilter) -> tuple[str, ...]:
-    return BY_GROUP if form.by_campaign else NEWEST_FIRST
+def _order(form: CallsFilter, user: User) -> tuple[str, ...]:
+    return BY_GROUP if form.by_group(user) else NEWEST_FIRST
 
 
 # --- All calls -----------------------------------------------------------------------------------------------------
@@ -36,9 +36,9 @@ def _order(form: CallsFilter) -> tuple[str, ...]:
 @require_safe
 def calls(request: HttpRequest) -> HttpResponse:
     """All calls that this user may see, newest first, as filtered; refreshes itself while one of them is open."""
-    form = CallsFilter(request.GET)
-    rows = form.narrow_for(cast("User", request.user)).select_related("call_group")
-    page = keyset(rows, request, *_order(form))
+    user, form = cast("User", request.user), CallsFilter(request.GET)
+    rows = form.narrow_for(user).select_related("call_group")
+    page = keyset(rows, request, *_order(form, user))
     filtered = any(request.GET.get(name) for name in form.fields)
     context = {
         "form": form,
@@ -67,10 +67,10 @@ def _filter_query(request: HttpRequest) -> str:
 @require_safe
 def calls_export(request: HttpRequest) -> HttpResponseBase:
     """The calls that the search finds, as CSV."""
-    form = CallsFilter(request.GET)
+    user, form = cast("User", request.user), CallsFilter(request.GET)
     if not form.is_valid():
         return _not_exported(request, form)
-    return _export(form.narrow_for(cast("User", request.user)), _order(form), "calls.csv")
+    return _export(form.narrow_for(user), _order(form, user), "calls.csv")
 
 
 @permission_required("calls.view_call", raise_exception=True)
