@@ -9,9 +9,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from calls.models import CallGroup, CallRequest, ContactGroup, Outcome, PlannedCall, RequestState, User
+from calls.models import CallGroup, CallRequest, CarrierState, ContactGroup, Outcome, PlannedCall, RequestState, User
 from tests.factories import client_for, make_group, make_ivr, make_sound, make_user
-from tests.watching.rows import group_of
+from tests.watching.rows import carrier_fails, group_of
 
 pytestmark = pytest.mark.django_db
 
@@ -88,6 +88,16 @@ def test_figures(client: Client, asha: User) -> None:
     assert "Completed 6 24%" in said
     assert "started by asha" in said
     assert "Expected to end about" in said
+
+
+def test_how_stale_the_news_is(client: Client, asha: User) -> None:
+    group = group_of(asha, {"INPROGRESS": 1})
+    CarrierState.objects.create(name="sandbox", answered_at=timezone.now())
+    assert "The carrier last answered" in words(html_of(client, group))
+    carrier_fails()
+    assert "The carrier refused the connection." in words(html_of(client, group))
+    group = group_of(asha, {"HELD": 1}, state="paused", state_by=asha)
+    assert "The carrier last answered" not in words(html_of(client, group))
 
 
 def test_all_options(client: Client, asha: User) -> None:
