@@ -1,6 +1,7 @@
 """The app's configuration."""
 
 from django.apps import AppConfig
+from django.core import checks
 from django.db.models.signals import post_migrate
 
 
@@ -11,9 +12,11 @@ class CallsConfig(AppConfig):
     verbose_name = "Outbound dialing"
 
     def ready(self) -> None:
-        """Make the roles after each migration, and keep an audit log of what people change."""
+        """Check the settings, make the roles after each migration, and keep an audit log of what people change."""
         from calls.access import make_roles
         from calls.audit import register
+        from calls.checks import check_calling
 
+        checks.register(check_calling)
         post_migrate.connect(make_roles, sender=self)
         register()

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from auditlog.context import set_actor
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.db.models.query import RawQuerySet
@@ -58,8 +59,9 @@ def plan_request(request_id: str) -> None:
 def start_request(request_id: str) -> None:
     """Start a large call request that somebody confirmed."""
     try:
-        start.start(request_id)
-    except (start.NothingToCall, start.NotPlanned) as error:
+        with set_actor(CallRequest.objects.get(pk=request_id).owner):
+            start.start(request_id)
+    except (start.CannotStart, start.NotPlanned) as error:
         CallRequest.objects.filter(pk=request_id).update(state=RequestState.FAILED, error=str(error))
 
 

@@ -17,8 +17,22 @@ _unique = count(1)
 
 def number(i: int) -> str:
     """The i-th number for drama (0 to 13,999), all different and valid: London first, then other cities."""
-    areas = ("2079460", "1134960", "1144960", "1164960", "1174960", "1184960", "1214960", "1314960",
-             "1414960", "1514960", "1614960", "1914980", "2890180", "2920180")
+    areas = (
+        "2079460",
+        "1134960",
+        "1144960",
+        "1164960",
+        "1174960",
+        "1184960",
+        "1214960",
+        "1314960",
+        "1414960",
+        "1514960",
+        "1614960",
+        "1914980",
+        "2890180",
+        "2920180",
+    )
     area, rest = divmod(i, 1_000)
     return f"+44{areas[area]}{rest:03}"
 
@@ -62,6 +76,9 @@ def make_ivr(number: int | None = None, name: str = "Survey", **columns: Any) ->
 def make_request(user: User, typed: str = "", **options: Any) -> CallRequest:
     """A planned call request: to the numbers `typed`, or to what the options name."""
     chosen = Options(**{"play": "1.sound"} | options)
+    played, _, kind = chosen.play.partition(".")
+    if kind:
+        (Sound if kind == "sound" else IVR).objects.get_or_create(number=played, defaults={"name": "Played"})
     request = CallRequest.objects.create(owner=user, typed={"numbers": typed}, options=chosen.as_json())
     make_plan(request)
     request.refresh_from_db()

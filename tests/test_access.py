@@ -35,7 +35,7 @@ the calls of others; one that may not start calls; an admin."""
 
 EVERYBODY, NOBODY, NOT_SO = "200 200 200 200 200", "404 404 404 404 404", "405 405 405 405 405"
 ROW = "200 200 404 200 200"
-ADMIN_SEES, ADMIN_DOES, ADMIN_ERRS = "403 403 403 403 200", "403 403 403 403 302", "403 403 403 403 422"
+ADMIN_SEES, ADMIN_DOES, ADMIN_ERRS = "403 403 403 403 200", "403 403 403 403 302", "403 403 403 403 200"
 EDITOR_SEES, EDITOR_DOES = "403 200 404 200 200", "403 302 404 302 302"
 
 TABLE: dict[str, list[tuple[str, str, str]]] = {
@@ -56,7 +56,7 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
     "call_group_dropped_csv": [("group invalid", ROW, NOT_SO)],
     "calls": [("", EVERYBODY, NOT_SO)],
     "calls_export": [("", EVERYBODY, NOT_SO)],
-    "start": [("", "403 200 200 403 200", "403 422 422 403 422")],
+    "start": [("", "403 200 200 403 200", "403 200 200 403 200")],
     "preflight": [("own", EVERYBODY, NOT_SO), ("admins", "404 404 404 404 200", NOT_SO)],
     "preflight_confirm": [("own", NOT_SO, "403 302 302 403 302"), ("admins", NOT_SO, "404 404 404 404 302")],
     "preflight_cancel": [

@@ -39,20 +39,21 @@ class NotPlanned(Exception):
     """The call request was dropped meanwhile, or is not planned to its end."""
 
 
-class NothingToCall(Exception):
-    """No number of the plan may be called (any more)."""
+class CannotStart(Exception):
+    """The call request can't be started any more; `str()` says why."""
 
 
 def start(request_id: uuid.UUID | str) -> CallGroup:
     """Start a planned call request and return its call group; the same one however often it is asked.
 
-    Numbers that were suppressed since the plan are not called. Raises NothingToCall if none is left, NotPlanned.
+    Numbers that were suppressed since the plan are not called. Raises CannotStart if none is left
+    or what they would hear is gone, NotPlanned if the request was dropped or its plan is not complete.
     """
     with transaction.atomic():
         request = CallRequest.objects.select_for_update().get(pk=request_id)
         group = request.call_group or _start(request)
     if group is None:
-        raise NothingToCall("None of these numbers may be called.")
+        raise CannotStart("None of these numbers may be called.")
     return group
 
 
@@ -61,6 +62,7 @@ def _start(request: CallRequest) -> CallGroup | None:
     if request.state not in (RequestState.PLANNED, RequestState.STARTING):
         raise NotPlanned("This call request can't be started: it was dropped, or is not planned to its end.")
     options = Options.from_json(request.options)
+    _hold_played(options.play)
     newly_suppressed = _suppress(request)
     request.callable -= newly_suppressed
     request.suppressed += newly_suppressed
@@ -76,6 +78,17 @@ def _start(request: CallRequest) -> CallGroup | None:
     # What was dropped stays on record with its reason; what is called has become calls.
     PlannedCall.objects.filter(request=request, outcome=Outcome.CALLABLE).delete()
     return group
+
+
+def _hold_played(play: str) -> None:
+    """Keep what is played from being deleted until its calls are there. Raises CannotStart if it is gone."""
+    number, _, kind = play.partition(".")
+    if not kind:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT FROM calls_{kind} WHERE number = %s FOR KEY SHARE", [number])
+        if not cursor.rowcount:
+            raise CannotStart(f"{play} was deleted: there is nothing to play.")
 
 
 def _suppress(request: CallRequest) -> int:

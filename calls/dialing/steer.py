@@ -6,6 +6,7 @@ What was handed over can't be taken back (DESIGN.md, rule 2).
 from django.db import transaction
 from django.utils import timezone
 
+from calls import audit
 from calls.dialing.changes import calls_of, end_if_over, move
 from calls.dialing.jobs import cancel_held_later, follow_later, hand_over_later
 from calls.dialing.locks import locked
@@ -100,6 +101,7 @@ def settle(batch_id: int, user: User, *, placed: bool, carrier_group: str = "") 
             move(unconfirmed, Status.HELD, str(user), "Settled: it was not placed.", handed_over_at=None)
         batch.answer = f"Settled by {user}: it was {'placed' if placed else 'not placed'}."
         batch.save()
+        audit.note(group, settled=f"calls {batch.first} to {batch.last}: {'placed' if placed else 'not placed'}")
         end_if_over(group.pk)
         if batch.state == BatchState.PENDING:
             hand_over_later(group.pk, now)

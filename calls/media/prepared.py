@@ -12,7 +12,7 @@ FLOOR_DBFS = -96.0
 RULE = "A sound must be a WAV, MP3, M4A, OGG, AMR or FLAC file."
 
 
-class AudioRefused(ValueError):  # noqa: N818 (refusing is no error of ours)
+class AudioRefused(ValueError):
     """A file that can't become a sound. The text says what came and the rule, and is fit for a page."""
 
 

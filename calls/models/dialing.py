@@ -255,6 +255,7 @@ class Batch(models.Model):
     checks = models.PositiveIntegerField(default=0, help_text="Questions since something last changed.")
 
     class Meta:
+        verbose_name_plural = "batches"
         constraints = [models.UniqueConstraint(fields=["call_group", "first"], name="batch_first_call")]
         indexes = [
             models.Index(fields=["check_at"], condition=models.Q(check_at__isnull=False), name="batch_to_check"),

@@ -66,7 +66,7 @@ def _filled_in(request: HttpRequest, row: IVR) -> HttpResponse:
         messages.success(request, f"{row.reference} “{row.name}” was saved.")
         return redirect("ivr", row.number)
     context = {"form": form, "ivr": row, "title": title}
-    return render(request, "ivrs/form.html", context, status=422 if form.is_bound else 200)
+    return render(request, "ivrs/form.html", context)
 
 
 def _stored(form: IVRForm, user: User) -> bool:

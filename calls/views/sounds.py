@@ -85,7 +85,7 @@ def _filled_in(request: HttpRequest, row: Sound) -> HttpResponse:
         messages.success(request, f"{row.reference} “{row.name}” was saved.")
         return redirect("sound", row.number)
     context = {"form": form, "sound": row, "title": title}
-    return render(request, "sounds/form.html", context, status=422 if form.is_bound else 200)
+    return render(request, "sounds/form.html", context)
 
 
 def _stored(form: SoundForm, user: User) -> bool:

@@ -17,7 +17,7 @@ from calls.dialing.jobs import plan_later, start_later
 from calls.dialing.plan import INLINE_LIMIT, expected_numbers, make_plan
 from calls.dialing.preflight import preflight as make_preflight
 from calls.dialing.request import Options
-from calls.dialing.start import NothingToCall, NotPlanned, start
+from calls.dialing.start import CannotStart, NotPlanned, start
 from calls.forms.start import AGAIN, GROUPS, IVR_KIND, SOUND, StartForm
 from calls.models import IVR, CallGroup, CallRequest, ContactGroup, Outcome, RequestState, Sound, User
 from calls.views.paging import keyset
@@ -48,16 +48,16 @@ def form(request: HttpRequest) -> HttpResponse:
         filled = StartForm(request.POST, user=user)
         if filled.is_valid():
             return redirect("preflight", _new_request(user, filled).pk)
-        return _show_form(request, filled, status=422)
+        return _show_form(request, filled)
     if "change" in request.GET:
         return _show_form(request, StartForm(_typed_before(user, request.GET["change"]), user=user))
     return _show_form(request, StartForm(user=user, initial=_initial(user, request.GET.dict())))
 
 
-def _show_form(request: HttpRequest, filled: StartForm, status: int = 200) -> HttpResponse:
+def _show_form(request: HttpRequest, filled: StartForm) -> HttpResponse:
     rare = ("scheduletime", "delay", "waits", "newgroup", "custom", "meta", "callback")
     opened = any(name in filled.errors or filled[name].value() not in (None, "", *_usual(name)) for name in rare)
-    return render(request, "start/form.html", {"form": filled, "open_options": opened}, status=status)
+    return render(request, "start/form.html", {"form": filled, "open_options": opened})
 
 
 def _usual(name: str) -> tuple[Any, ...]:
@@ -162,7 +162,7 @@ def confirm(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     filled = StartForm(asked.typed, user=user, now=asked.created_at)
     if not filled.is_valid():
         messages.error(request, "Something has changed since you filled this in. Nothing was started.")
-        return _show_form(request, filled, status=409)
+        return _show_form(request, filled)
     if asked.state == RequestState.PLANNED:
         _start(request, asked)
     return redirect("preflight", pk)
@@ -176,7 +176,8 @@ def _start(request: HttpRequest, asked: CallRequest) -> None:
         return
     try:
         group = start(asked.pk)
-    except (NothingToCall, NotPlanned) as error:
+    except (CannotStart, NotPlanned) as error:
+        CallRequest.objects.filter(pk=asked.pk, state=RequestState.STARTING).update(state=RequestState.PLANNED)
         messages.error(request, str(error))
     else:
         messages.success(request, f"Started as call group {group.pk}.")

@@ -117,7 +117,7 @@ def user_new(request: HttpRequest) -> HttpResponse:
                 return _show_password(request, form.instance, password, created=True)
             messages.success(request, f"{form.instance} was created.")
             return redirect("user", form.instance.pk)
-    return render(request, "users/new.html", {"form": form}, status=422 if form.is_bound else 200)
+    return render(request, "users/new.html", {"form": form})
 
 
 def _show_password(request: HttpRequest, user: User, password: str, *, created: bool) -> HttpResponse:
@@ -135,7 +135,7 @@ def user(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("user", person.pk)
     shown = get_object_or_404(_with_profile(User.objects.all()), pk=pk)  # as saved, whatever the form holds
     context = {"form": form, "person": shown, "profile": profile_in_words(shown), "choices": _choices_of(shown)}
-    return render(request, "users/page.html", context, status=422 if form.is_bound else 200)
+    return render(request, "users/page.html", context)
 
 
 def _choices_of(person: User) -> list[tuple[Kind, bool, int]]:
@@ -177,7 +177,7 @@ def user_password(request: HttpRequest, pk: int) -> HttpResponse:
     form = PasswordForm(request.POST if request.method == "POST" else None, user=person)
     if not form.is_valid():
         context = {"form": form, "person": person}
-        return render(request, "users/password.html", context, status=422 if form.is_bound else 200)
+        return render(request, "users/password.html", context)
     password = form.new_password()
     person.set_password(password)
     person.save(update_fields=["password"])

@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from calls.dialing import handover, steer
 from calls.dialing.request import Again
-from calls.dialing.start import NothingToCall, NotPlanned, start
+from calls.dialing.start import CannotStart, NotPlanned, start
 from calls.models import Batch, Call, CallGroup, CallRequest, Outcome, RequestState, Suppression, User, Waits
 from calls.obd.statuses import Status
 from tests.dialing.helpers import at_the_same_moment, freeze, jobs, ranges
@@ -112,20 +112,20 @@ def test_a_number_suppressed_since_the_plan_is_not_called(operator: User) -> Non
 def test_nothing_is_left_to_call(operator: User) -> None:
     request = make_request(operator, f"{number(1)}\n12")
     Suppression.objects.create(number=number(1), reason="Just wrote to us.")
-    with pytest.raises(NothingToCall):
+    with pytest.raises(CannotStart):
         start(request.pk)
     assert not CallGroup.objects.exists()
     request.refresh_from_db()
     # The preflight says the truth from now on.
     assert (request.state, request.callable, request.suppressed) == (RequestState.PLANNED, 0, 1)
     Suppression.objects.all().delete()
-    with pytest.raises(NothingToCall):
+    with pytest.raises(CannotStart):
         start(request.pk)
 
 
 @pytest.mark.parametrize("typed", ["", "12", "abc\n999"])
 def test_a_plan_without_callable_numbers_is_not_started(operator: User, typed: str) -> None:
-    with pytest.raises(NothingToCall):
+    with pytest.raises(CannotStart):
         start(make_request(operator, typed).pk)
 
 

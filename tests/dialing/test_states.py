@@ -186,7 +186,7 @@ class Dialing(RuleBasedStateMachine):
         request = make_request(self.user, "\n".join(listed), newgroup=False, campaign=str(id(self)))
         try:
             joined = start.start(request.pk)
-        except start.NothingToCall:
+        except start.CannotStart:
             return
         if joined == self.group:
             self.numbers += [each for each in listed if each not in self.numbers]

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -17,7 +18,7 @@ ICONS = set(re.findall(r'<symbol id="([\w-]+)"', (STATIC / "img/icons.svg").read
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_template_keeps_to_the_content_security_policy(name):
+def test_a_template_keeps_to_the_content_security_policy(name: Any) -> None:
     source = SOURCES[name]
     assert not re.search(r"\sstyle=", source)
     assert not re.search(r"<style|<script(?![^>]*\ssrc=)", source)
@@ -26,7 +27,7 @@ def test_a_template_keeps_to_the_content_security_policy(name):
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_template_compiles_and_names_only_icons_and_components_that_exist(name):
+def test_a_template_compiles_and_names_only_icons_and_components_that_exist(name: Any) -> None:
     get_template(name)
     named = set(re.findall(r'{% icon "([\w-]+)"', SOURCES[name]))
     named |= set(re.findall(r'include "components/[^%]*\sicon="([\w-]+)"', SOURCES[name]))
@@ -34,32 +35,32 @@ def test_a_template_compiles_and_names_only_icons_and_components_that_exist(name
     assert set(re.findall(r'include "([\w/.-]+)"', SOURCES[name])) <= set(SOURCES)
 
 
-def test_statuses_and_navigation_name_only_icons_that_exist():
+def test_statuses_and_navigation_name_only_icons_that_exist() -> None:
     assert {look.icon for look in LOOKS.values()} <= ICONS
     assert {link.icon for _, links in NAVIGATION for link in links} <= ICONS
 
 
-def test_each_status_has_a_colour():
+def test_each_status_has_a_colour() -> None:
     styles = (STATIC / "css/status.css").read_text()
     for look in LOOKS.values():
         assert f".badge-{look.css}" in styles
 
 
 @pytest.mark.parametrize("name", ["400.html", "403.html", "403_csrf.html", "404.html", "500.html"])
-def test_an_error_page_needs_no_context(name):
+def test_an_error_page_needs_no_context(name: Any) -> None:
     page = get_template(name).render()
     assert f"Error {name[:3]}" in page
     assert 'class="plain"' in page
 
 
 @pytest.mark.parametrize("name", ["403.html", "403_csrf.html", "404.html"])
-def test_an_error_page_of_somebody_signed_in_has_the_navigation(name, django_user_model, db):
+def test_an_error_page_of_somebody_signed_in_has_the_navigation(name: Any, django_user_model: Any, db: Any) -> None:
     request = RequestFactory().get("/nothing/")
     request.user = django_user_model.objects.create_user("asha")
     assert 'aria-label="Main"' in get_template(name).render({"messages": []}, request)
 
 
-def test_the_sandbox_says_so_on_every_page(settings):
+def test_the_sandbox_says_so_on_every_page(settings: Any) -> None:
     settings.CARRIER = "sandbox"
     request = RequestFactory().get("/")
     assert "Sandbox: no phone rings." in get_template("404.html").render({"messages": []}, request)
@@ -68,7 +69,7 @@ def test_the_sandbox_says_so_on_every_page(settings):
 
 
 @pytest.mark.parametrize("path", [*STATIC.rglob("*.css"), *STATIC.rglob("*.js")], ids=lambda path: path.name)
-def test_styles_and_scripts_stay_readable_and_on_this_host(path):
+def test_styles_and_scripts_stay_readable_and_on_this_host(path: Any) -> None:
     source = path.read_text()
     assert source.count("\n") < 400
     assert not re.search(r"https?://|data:|\beval\(|new Function", source)

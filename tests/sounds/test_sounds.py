@@ -203,7 +203,7 @@ def test_references_as_people_write_them(admin: Client, typed: str, number: int)
 @pytest.mark.parametrize("typed", ["0", "-1", "1.5", "abc", "1_000", "9007199254740993", "9" * 60, "12 34", "1\0"])
 def test_bad_references_are_named_at_their_field(admin: Client, typed: str) -> None:
     response = admin.post("/sounds/new/", {"name": "My sound", "number": typed})
-    assert response.status_code == 422
+    assert response.status_code == 200
     errors = response.context["form"].errors
     assert list(errors) == ["number"]
     if "\0" not in typed:
@@ -214,13 +214,13 @@ def test_bad_references_are_named_at_their_field(admin: Client, typed: str) -> N
 
 
 def test_full_width_digits_are_no_reference(admin: Client) -> None:
-    assert admin.post("/sounds/new/", {"name": "Sound", "number": "１２"}).status_code == 422  # noqa: RUF001
+    assert admin.post("/sounds/new/", {"name": "Sound", "number": "１２"}).status_code == 200  # noqa: RUF001
 
 
 def test_a_taken_number_is_refused_naming_who_has_it(admin: Client) -> None:
     make_sound(123, "Greeting")
     response = admin.post("/sounds/new/", {"name": "Other", "number": "123"})
-    assert response.status_code == 422
+    assert response.status_code == 200
     assert "123.sound is taken, by “Greeting”" in response.text
 
 
@@ -240,7 +240,7 @@ def upload_field(content: bytes) -> Any:
 @pytest.mark.parametrize("name", ["", "   ", "x" * 101, "a\0b"])
 def test_bad_names_are_refused(admin: Client, name: str) -> None:
     response = admin.post("/sounds/new/", {"name": name, "number": "12"})
-    assert response.status_code == 422
+    assert response.status_code == 200
     assert list(response.context["form"].errors) == ["name"]
     assert 'value="12"' in response.text
 
@@ -261,7 +261,7 @@ def test_what_is_no_audio_is_refused_at_the_field(
     admin: Client, settings: Settings, content: bytes, name: str, said: str
 ) -> None:
     response = admin.post("/sounds/new/", {"name": "My sound", "number": "44", "file": upload(content, name)})
-    assert response.status_code == 422
+    assert response.status_code == 200
     assert list(response.context["form"].errors) == ["file"]
     assert said in response.text
     assert "My sound" in response.text
@@ -271,7 +271,7 @@ def test_what_is_no_audio_is_refused_at_the_field(
 
 def test_a_huge_file_is_refused_naming_its_size(admin: Client) -> None:
     response = admin.post("/sounds/new/", {"name": "Huge", "file": upload(bytes(MAX_BYTES + 1))})
-    assert response.status_code == 422
+    assert response.status_code == 200
     assert "20.1 MiB; a sound file may have at most 20 MiB" in response.text
 
 
@@ -329,7 +329,7 @@ def test_a_new_name_alone_keeps_the_file(admin: Client, settings: Settings) -> N
 def test_replacing_and_removing_at_once_is_refused(admin: Client) -> None:
     with_file(3)
     response = admin.post("/sounds/3/edit/", {"name": "A", "remove_file": "on", "file": upload(wav(tone(1)))})
-    assert response.status_code == 422
+    assert response.status_code == 200
     assert list(response.context["form"].errors) == ["remove_file"]
 
 

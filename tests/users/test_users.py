@@ -145,7 +145,7 @@ def test_an_admin_may_open_djangos_admin_and_others_may_not(admin: Client) -> No
 )
 def test_bad_input_is_named_at_its_field(admin: Client, changed: dict[str, str], field: str, said: str) -> None:
     response = admin.post("/users/new/", TYPED | {"last_name": "Sharma"} | changed)
-    assert response.status_code == 422
+    assert response.status_code == 200
     form = response.context["form"]
     assert list(form.errors) == [field]
     assert said in " ".join(form.errors[field])
@@ -202,7 +202,7 @@ def test_a_first_admin_keeps_being_superuser(admin: Client) -> None:
 def test_nobody_takes_the_role_from_themselves(admin: Client, boss: User) -> None:
     make_user("admin")
     response = admin.post(reverse("user", args=[boss.pk]), PROFILE | {"username": "boss", "role": "viewer"})
-    assert response.status_code == 422
+    assert response.status_code == 200
     assert "You can&#x27;t take the role admin from yourself" in response.text
     assert User.objects.get(pk=boss.pk).role == "admin"
 
@@ -254,7 +254,7 @@ def test_the_last_admin_stays_when_asked_on_the_page(
     response = admin.post(reverse("user_activate", args=[other.pk]), {"active": "0"}, follow=True)
     assert "This is the last admin" in response.text
     response = admin.post(reverse("user", args=[other.pk]), PROFILE | {"username": "other", "role": "viewer"})
-    assert response.status_code == 422
+    assert response.status_code == 200
     assert "This is the last admin" in response.text
     other = User.objects.get(pk=other.pk)
     assert (other.is_active, other.role) == (True, "admin")
@@ -293,7 +293,7 @@ def test_a_bad_new_password_changes_nothing(admin: Client) -> None:
     asha = make_user("operator", "asha")
     typed = {"password_by": "typed", "password1": "short", "password2": "short"}
     response = admin.post(reverse("user_password", args=[asha.pk]), typed)
-    assert response.status_code == 422
+    assert response.status_code == 200
     assert "at least 10 characters" in response.text
     assert signs_in("asha", PASSWORD)
 

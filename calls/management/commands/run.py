@@ -71,7 +71,6 @@ class Command(BaseCommand):
     """Runs until it is told to stop."""
 
     help = "Starts the portal: its database (unless DATABASE_URL is set), web server and workers."
-    requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare what is needed, start the processes, and look after them."""

@@ -16,6 +16,7 @@ class Command(BaseCommand):
     help = "Runs the portal's background jobs: hand-over to the carrier, status checks, plans of large call requests."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Work until a signal says to stop."""
         # Lanes of several call groups, and the jobs that plan, follow and tidy, run side by side.
         concurrency = settings.CARRIER_CONNECTIONS + 4
         call_command("procrastinate", "worker", f"--concurrency={concurrency}", f"--shutdown-graceful-timeout={GRACE}")
