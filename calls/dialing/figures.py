@@ -29,7 +29,7 @@ def acd(tally: Mapping[str, int], seconds: int) -> float | None:
 
 @dataclass(frozen=True)
 class Day:
-    """The calls handed over on one local day, by status and by local hour; `seconds` were talked."""
+    """The calls handed over on one local day, by status and by local hour; `seconds` were talked in answered ones."""
 
     tally: dict[str, int]
     hours: list[dict[str, int]]
@@ -70,5 +70,5 @@ def today(user: User, now: datetime) -> Day:
         if calls:
             tally[status] = tally.get(status, 0) + calls
             hours[hour][status] = calls
-        seconds += talked
+        seconds += talked if status == COMPLETED else 0
     return Day({status: calls for status, calls in tally.items() if calls}, hours, seconds)

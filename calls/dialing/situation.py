@@ -114,7 +114,7 @@ def situations(groups: Iterable[CallGroup], now: datetime, *, worker_alive: bool
     tallies = Tally.objects.filter(call_group__in=counts, calls__gt=0)
     for group_id, status, calls, talked in tallies.values_list("call_group_id", "status", "calls", "seconds"):
         counts[group_id][status] = calls
-        seconds[group_id] += talked
+        seconds[group_id] += talked if status == COMPLETED else 0
     unfinished = [group.pk for group in groups if not group.ended_at]
     pending = _first_batches(unfinished, BatchState.PENDING)
     unconfirmed = _first_batches(unfinished, BatchState.UNCONFIRMED)
