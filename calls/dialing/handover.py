@@ -201,7 +201,7 @@ def _refusal(word: str) -> Status:
 
 def settle_refused(batch: Batch, answer: str) -> None:
     """The carrier read the request and said no: its calls are REJECTED."""
-    note_health(batch.call_group.carrier, answer)
+    note_health(batch.call_group.carrier)  # it answered readably, whatever it said
     with transaction.atomic():
         locked(batch.call_group_id)
         if not _settle(batch, BatchState.REJECTED, answer):
