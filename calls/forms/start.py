@@ -316,8 +316,9 @@ class StartForm(forms.Form):
             if given > 1:
                 self.add_error("custom", f"There are {given:,} references: here a single one serves all calls.")
         elif given != wanted:
+            are = "is 1 reference" if given == 1 else f"are {given:,} references"
             numbers = "1 number" if wanted == 1 else f"{wanted:,} numbers"
-            self.add_error("custom", f"There are {given:,} references for {numbers}: give one for each.")
+            self.add_error("custom", f"There {are} for {numbers}: give one for each.")
 
     def typed(self) -> dict[str, Any]:
         """What was typed, for a JSON column; give it back as `data` to show the form again."""
