@@ -50,7 +50,7 @@ def _warnings(request: CallRequest, options: Options, begins: datetime, ends: da
     yield from _about_audio(options)
     if options.callback and settings.CARRIER == "sandbox":
         yield "The sandbox requests no callback URLs."
-    if request.parent and (earlier := _made_again(request.parent)):
+    if request.parent and (earlier := made_again(request)):
         yield (
             f"Calls of call group {request.parent.pk} were made again before, as call group {earlier.pk}: "
             "people reached there would be called once more."
@@ -81,5 +81,6 @@ def _about_audio(options: Options) -> Iterator[str]:
         yield from (f"{sound.reference}: {warning}" for warning in sound.warnings)
 
 
-def _made_again(parent: CallGroup) -> CallGroup | None:
-    return parent.children.order_by("-pk").first()
+def made_again(request: CallRequest) -> CallGroup | None:
+    """The last call group in which calls of the request's parent were made again."""
+    return request.parent.children.order_by("-pk").first() if request.parent else None

@@ -15,6 +15,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from calls.dialing.jobs import plan_later, start_later
 from calls.dialing.plan import INLINE_LIMIT, expected_numbers, make_plan
+from calls.dialing.preflight import made_again
 from calls.dialing.preflight import preflight as make_preflight
 from calls.dialing.request import Options
 from calls.dialing.start import CannotStart, NotPlanned, start
@@ -134,6 +135,7 @@ def preflight(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     if asked.state == RequestState.PLANNED:
         context["preflight"] = make_preflight(asked, timezone.now())
         context["tiles"] = [(outcome, getattr(asked, outcome), note) for outcome, note in TILES.items()]
+        context["made_again"] = _made_again(asked)
         context["may_start"] = isinstance(request.user, User) and request.user.can_start_calls
     return live(request, "start/preflight.html", "plan", context, final=not working)
 
@@ -163,9 +165,17 @@ def confirm(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     if not filled.is_valid():
         messages.error(request, "Something has changed since you filled this in. Nothing was started.")
         return _show_form(request, filled)
-    if asked.state == RequestState.PLANNED:
+    if request.POST.get("made_again", "") != _made_again(asked):
+        messages.warning(request, "Somebody made these calls again just now. Nothing was started; look once more.")
+    elif asked.state == RequestState.PLANNED:
         _start(request, asked)
     return redirect("preflight", pk)
+
+
+def _made_again(asked: CallRequest) -> str:
+    """What tells whether somebody else made the same calls again while this preflight was read."""
+    latest = made_again(asked)
+    return str(latest.pk) if latest else ""
 
 
 def _start(request: HttpRequest, asked: CallRequest) -> None:
