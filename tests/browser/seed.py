@@ -56,8 +56,10 @@ def request_of(owner: User, state: str = "", typed: str = TYPED, **options: Any)
     request = CallRequest.objects.create(owner=owner, typed=form, options=chosen.as_json())
     make_plan(request)
     if state:
+        # The worker takes up what seems forgotten, but not for longer than a day.
         changes = {
             "state": state,
+            "created_at": timezone.now() - timedelta(days=2),
             "expected": 100_000,
             "seen": 43_000,
             "error": "The contact group is not there any more.",
@@ -109,9 +111,12 @@ def call_groups(owner: User) -> dict[str, CallGroup]:
 
 def people() -> dict[str, User]:
     """A viewer, an operator, and somebody whose profile enables nothing."""
-    nothing: dict[str, Any] = dict.fromkeys(
-        ("uses_all_contact_groups", "uses_all_sounds", "uses_all_ivrs", "sees_all_calls"), False
-    )
+    nothing: dict[str, Any] = {
+        "uses_all_contact_groups": False,
+        "uses_all_sounds": False,
+        "uses_all_ivrs": False,
+        "sees_all_calls": False,
+    }
     return {
         "viewer": make_user("viewer", "viewer"),
         "operator": make_user("operator", "operator"),
@@ -138,7 +143,7 @@ def main() -> None:
     finished, running = groups["finished"].pk, groups["running"].pk
     requests = {
         "preflight": request_of(admin),
-        "preflight of nobody": request_of(admin, typed=f"12 {SUPPRESSED}"),
+        "preflight of nobody": request_of(admin, typed=f"12, {SUPPRESSED}"),
         **{
             f"preflight, {state}": request_of(admin, state) for state in ("planning", "starting", "cancelled", "failed")
         },
@@ -172,7 +177,7 @@ def main() -> None:
         "suppression, remove": reverse("suppression_remove", args=[Suppression.objects.latest("pk").pk]),
         "sound without a file": reverse("sound", args=[9_007_199_254_740_992]),
         "user": reverse("user", args=[named["nobody"].pk]),
-        "user, password": reverse("user_password", args=[named["nobody"].pk]),
+        "user, password": reverse("user_password", args=[make_user("viewer", "forgetful").pk]),
         "user, sounds": reverse("user_choices", args=[named["nobody"].pk, "sounds"]),
     }
     json.dump(pages, sys.stdout)

@@ -101,8 +101,11 @@ def test_450_numbers_with_every_option_arrive_as_three_requests(desk: Desk, carr
     expect(page.get_by_role("main")).to_contain_text("order-449")
 
 
-def test_a_schedule_is_given_on_when_the_carrier_waits(desk: Desk, carrier: ObdServer) -> None:
+def test_a_schedule_is_given_on_when_the_carrier_waits(
+    desk: Desk, carrier: ObdServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = desk.page
+    monkeypatch.setattr(carrier, "rings", 86_400.0)
     at = (datetime.now(ZONE) + timedelta(minutes=40)).replace(second=0, microsecond=0)
     page.goto("/start/?play=1234.ivr")
     page.get_by_label("Phone numbers").fill(", ".join(NUMBERS[:2]))
@@ -136,7 +139,7 @@ def test_a_message_waits_here_when_the_portal_waits(desk: Desk, carrier: ObdServ
     page.goto("/start/")
     page.get_by_label("Phone numbers").fill(NUMBERS[3])
     page.get_by_role("radio", name="A spoken message").check()
-    page.get_by_label("Message").fill("Your parcel (no. 7) comes today; please be there!")
+    page.get_by_role("textbox", name="Message").fill("Your parcel (no. 7) comes today; please be there!")
     page.get_by_text("More options").click()
     page.get_by_label("Delay").fill("2")
     desk.check()
@@ -160,7 +163,7 @@ def test_a_group_that_the_carrier_holds_is_called_by_its_reference(desk: Desk, c
     carrier.contact_groups["C-77"] = national(NUMBERS[10:13])
     page.goto("/contact-groups/new/")
     page.get_by_label("Name").fill("Held elsewhere")
-    page.get_by_text("Or the carrier holds this group").click()
+    page.locator("#held-by-carrier summary").click()
     page.get_by_label("Group held by the carrier").fill("C-77")
     desk.press("Create contact group")
     desk.follow("Start calls to this group")

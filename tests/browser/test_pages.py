@@ -49,6 +49,7 @@ PLAIN = {
     "user, new": "/users/new/",
     "password": "/account/password/",
     "password, changed": "/account/password/changed/",
+    "export of a wrong filter": "/calls/export.csv?digits=abc",
     "not found": "/nowhere/",
 }
 SEEDED = (
@@ -84,7 +85,8 @@ FAULTS = """async () => {
         const wide = [...document.querySelectorAll("body *")].filter(sticksOut).slice(0, 3);
         found.push(`wider than the window: ${root.scrollWidth} ${wide.map((each) => each.outerHTML.slice(0, 200))}`);
     }
-    for (const dead of document.querySelectorAll('[href=""], [action=""]')) found.push(`leads nowhere: ${dead.outerHTML}`);
+    const dead = document.querySelectorAll('[href=""], [action=""]');
+    found.push(...[...dead].map((each) => `leads nowhere: ${each.outerHTML}`));
     if (document.querySelectorAll("h1").length !== 1) found.push("not one heading of the first level");
     return found;
 }"""
@@ -99,6 +101,7 @@ def look(page: Page, name: str) -> None:
         page.set_viewport_size({"width": width, "height": 900})
         for theme in THEMES:
             page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
+            page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
             if SCREENSHOTS:
                 page.screenshot(
                     path=Path(SCREENSHOTS, f"{name.replace(', ', '--')}-{width}-{theme}.png"), full_page=True
@@ -189,6 +192,7 @@ class TestLooks:
     def test_of_a_form_with_errors(self, admin: Page, pages: dict[str, str], name: str) -> None:
         admin.goto({**pages, **PLAIN}[name])
         admin.evaluate("document.querySelectorAll('main input[type=text]').forEach((each) => each.value = '')")
+        admin.evaluate("document.querySelectorAll('main input[type=password]').forEach((each) => each.value = 'wrong')")
         admin.locator("main form button[type=submit]").first.click()
         admin.wait_for_load_state()
         expect(admin.locator("[aria-invalid=true], .field-errors, [role=alert]").first).to_be_attached()
@@ -201,6 +205,20 @@ class TestLooks:
         desk.press("Add contacts")
         expect(admin.get_by_role("heading", level=1)).to_have_text("What became of each line")
         look(admin, "contacts, added")
+
+    def test_of_the_result_of_suppressing(self, admin: Page) -> None:
+        admin.goto("/suppression/add/")
+        admin.get_by_label("Numbers").fill("020 7946 0998\n020 7946 0998\n12")
+        admin.get_by_label("Reason").fill("Asked")
+        Desk(admin).press("Add to the list")
+        expect(admin.get_by_role("heading", level=1)).to_have_text("What became of each line")
+        look(admin, "suppression, added")
+
+    def test_of_a_new_password(self, admin: Page, pages: dict[str, str]) -> None:
+        admin.goto(pages["user, password"])
+        Desk(admin).press("Set the password")
+        expect(admin.locator("code").first).to_be_visible()
+        look(admin, "user, password shown")
 
     def test_of_the_menu_on_a_phone(self, admin: Page) -> None:
         admin.set_viewport_size({"width": 360, "height": 740})
