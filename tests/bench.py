@@ -189,7 +189,7 @@ def export(operator: Operator, call_group: int, rows: int) -> None:
     path = f"{operator.address}/call-groups/{call_group}/calls.csv"
     with operator.session.get(path, stream=True, timeout=300) as response:
         response.raise_for_status()
-        lines = sum(1 for _ in response.iter_lines())
+        lines = sum(chunk.count(b"\n") for chunk in response.iter_content(65_536))
     took = time.perf_counter() - began
     assert lines == rows + 1, f"{lines} lines for {rows} calls"
     print(f"  export of {rows:,} calls: {took:.1f} s, {rows / took:,.0f} rows a second")

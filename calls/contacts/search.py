@@ -7,22 +7,34 @@ from django.db.models.functions import Reverse
 
 M = TypeVar("M", bound=Model)
 
+NATIONAL_DIGITS = 7
+"""So many digits may be a whole national number; fewer are the end of one, whose zeros count."""
+
 
 def digits_of(text: str) -> str:
     """The ASCII digits in what was typed into a search box."""
     return "".join(character for character in text if character in "0123456789")
 
 
-def with_digits(rows: QuerySet[M, M], text: str) -> QuerySet[M, M]:
-    """The rows whose `number` (E.164) begins or ends with the digits in `text`; all rows if there are none.
+def starts_and_ends(digits: str) -> tuple[str, str]:
+    """What numbers (E.164) begin and end with where these digits were typed; both empty for no digits.
 
-    A national number with its leading 0 finds the international one by its end.
+    00 before a country code and the leading 0 of a national number are not in the number itself.
     """
-    digits = digits_of(text)
     if not digits:
+        return "", ""
+    # Of zeros alone something must be left: an empty end would be every number's.
+    starts = digits.removeprefix("00") or digits
+    ends = (digits.lstrip("0") if len(digits) >= NATIONAL_DIGITS else "") or digits
+    return f"+{starts}", ends
+
+
+def with_digits(rows: QuerySet[M, M], text: str) -> QuerySet[M, M]:
+    """The rows whose `number` (E.164) begins or ends with the digits in `text`; all rows if there are none."""
+    starts, ends = starts_and_ends(digits_of(text))
+    if not starts:
         return rows
-    ends = digits.lstrip("0") or digits
     found = rows.alias(backwards=Reverse("number")).filter(
-        Q(number__startswith=f"+{digits}") | Q(backwards__startswith=ends[::-1])
+        Q(number__startswith=starts) | Q(backwards__startswith=ends[::-1])
     )
     return cast("QuerySet[M, M]", found)  # alias() loses the type of the rows

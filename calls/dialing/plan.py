@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.db.models import F, Sum
 
 from calls.contacts.entries import Entry, read_pasted
+from calls.contacts.search import starts_and_ends
 from calls.dialing.request import Options
 from calls.models import CallRequest, ContactGroup, Outcome, PlannedCall, RequestState, Suppression, Tally
 
@@ -121,16 +122,14 @@ def _plan_entries(request: CallRequest, entries: Iterable[Entry]) -> bool:
 def _sources(options: Options) -> Iterable[tuple[str, dict[str, Any]]]:
     """The queries that give the numbers, each with its parameters."""
     if options.again:
-        # As calls.contacts.search.with_digits reads them: what is called is what the filter showed.
-        digits = options.again.digits
-        ends = digits.lstrip("0") or digits
+        starts, ends = starts_and_ends(options.again.digits)
         yield (
             AGAIN_SQL,
             {
                 "source": options.again.call_group,
                 "statuses": list(options.again.wanted),
                 "custom": options.custom,
-                "first": f"+{digits}%" if digits else "%",
+                "first": f"{starts}%",
                 "last": f"{ends[::-1]}%",
             },
         )
