@@ -62,7 +62,8 @@ def start_request(request_id: str) -> None:
         with set_actor(CallRequest.objects.get(pk=request_id).owner):
             start.start(request_id)
     except (start.CannotStart, start.NotPlanned) as error:
-        CallRequest.objects.filter(pk=request_id).update(state=RequestState.FAILED, error=str(error))
+        startable = CallRequest.objects.filter(pk=request_id, state__in=[RequestState.STARTING, RequestState.PLANNED])
+        startable.update(state=RequestState.FAILED, error=str(error))
 
 
 ORPHANS_SQL = """

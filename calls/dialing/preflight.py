@@ -10,7 +10,8 @@ from django.utils import timezone
 from calls.dialing.estimate import batches_needed, takes
 from calls.dialing.hours import Hours
 from calls.dialing.request import Options
-from calls.models import CallGroup, CallRequest, Sound, Waits
+from calls.models import CallGroup, CallRequest, Sound, Tally, Waits
+from calls.obd.statuses import Status
 
 SPOKEN_PER_SECOND = 14
 """Characters of English that a synthetic voice speaks in a second, about."""
@@ -50,6 +51,7 @@ def _warnings(request: CallRequest, options: Options, begins: datetime, ends: da
     yield from _about_audio(options)
     if options.callback and settings.CARRIER == "sandbox":
         yield "The sandbox requests no callback URLs."
+    yield from _about_no_result(options)
     if request.parent and (earlier := made_again(request)):
         yield (
             f"Calls of call group {request.parent.pk} were made again before, as call group {earlier.pk}: "
@@ -79,6 +81,18 @@ def _about_audio(options: Options) -> Iterator[str]:
         yield f"The portal has no file of {sound.reference}: the carrier must have one under that reference."
     elif sound:
         yield from (f"{sound.reference}: {warning}" for warning in sound.warnings)
+
+
+def _about_no_result(options: Options) -> Iterator[str]:
+    """Whoever was called without our hearing of it would be called twice."""
+    if not options.again or Status.EXPIRED not in options.again.wanted:
+        return
+    expired = Tally.objects.filter(call_group=options.again.call_group, status=Status.EXPIRED, calls__gt=0).first()
+    if expired:
+        yield (
+            f"Of {expired.calls:,} call{'' if expired.calls == 1 else 's'} of call group {options.again.call_group} "
+            "the carrier never told the result (Expired): these people may have been reached already."
+        )
 
 
 def made_again(request: CallRequest) -> CallGroup | None:

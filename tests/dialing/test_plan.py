@@ -331,7 +331,7 @@ def suppress(which: set[int]) -> None:
     Suppression.objects.bulk_create(Suppression(number=number(i), reason="No.") for i in which)
 
 
-PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_every_entry_has_one_outcome_and_no_number_is_called_twice(operator: User) -> None:

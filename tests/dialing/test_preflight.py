@@ -128,6 +128,17 @@ def test_the_sandbox_requests_no_callbacks(operator: User, settings: Settings) -
     assert look(operator, callback="https://example.com/").warnings == []
 
 
+@pytest.mark.parametrize(("statuses", "warned"), [((), True), (("EXPIRED", "BUSY"), True), (("BUSY",), False)])
+def test_calls_without_a_result_may_have_reached_people(
+    operator: User, statuses: tuple[str, ...], warned: bool
+) -> None:
+    parent = make_call_group(operator, 3)
+    Call.objects.filter(n__lte=2).update(status=Status.EXPIRED)
+    Call.objects.filter(n=3).update(status=Status.BUSY)
+    warnings = look(operator, numbers=0, again=Again(parent.pk, statuses)).warnings
+    assert [f"Of 2 calls of call group {parent.pk}" in warning for warning in warnings] == [True] * warned
+
+
 def test_calls_that_were_made_again_before(operator: User) -> None:
     parent = make_call_group(operator, 2)
     Call.objects.update(status=Status.BUSY)

@@ -117,6 +117,8 @@ def test_a_request_that_was_dropped_is_neither_planned_nor_started(operator: Use
     tasks.start_request(str(request.pk))
     assert not CallGroup.objects.exists()
     assert request.planned.count() == 1
+    request.refresh_from_db()
+    assert (request.state, request.error) == (RequestState.CANCELLED, "")
     tasks.plan_request(str(uuid4()))
 
 
