@@ -1,6 +1,7 @@
 """Start calls: the form, the preflight, and the confirm that starts them."""
 
 import uuid
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -23,6 +24,9 @@ from calls.forms.start import AGAIN, GROUPS, IVR_KIND, SOUND, StartForm
 from calls.models import IVR, CallGroup, CallRequest, ContactGroup, Outcome, RequestState, Sound, User
 from calls.views.paging import keyset
 from calls.views.polling import is_refresh, live
+
+PREFLIGHT_LASTS = timedelta(hours=1)
+"""An older preflight shows whom one would have called then."""
 
 TILES = {
     Outcome.CALLABLE: "each called once",
@@ -165,6 +169,9 @@ def confirm(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     if not filled.is_valid():
         messages.error(request, "Something has changed since you filled this in. Nothing was started.")
         return _show_form(request, filled)
+    if asked.created_at < timezone.now() - PREFLIGHT_LASTS:
+        messages.warning(request, "This preflight is old, and contacts may have changed. Check once more.")
+        return redirect(f"{reverse('start')}?change={asked.pk}")
     if request.POST.get("made_again", "") != _made_again(asked):
         messages.warning(request, "Somebody made these calls again just now. Nothing was started; look once more.")
     elif asked.state == RequestState.PLANNED:

@@ -363,6 +363,15 @@ def test_pressing_twice_and_going_back_start_nothing_twice(browser: Client) -> N
     assert (CallGroup.objects.count(), Call.objects.count()) == (1, 1)
 
 
+def test_an_old_preflight_is_checked_once_more(browser: Client, clock: Callable[[timedelta], None]) -> None:
+    request = send(browser)
+    clock(timedelta(minutes=61))
+    answer = confirm(browser, request)
+    assert "Check once more" in messages_of(answer)
+    assert answer.redirect_chain[-1][0] == f"/start/?change={request.pk}"
+    assert not CallGroup.objects.exists()
+
+
 def test_what_was_started_can_not_be_dropped(browser: Client) -> None:
     request = send(browser)
     confirm(browser, request)
