@@ -363,9 +363,9 @@ def test_pressing_twice_and_going_back_start_nothing_twice(browser: Client) -> N
     assert (CallGroup.objects.count(), Call.objects.count()) == (1, 1)
 
 
-def test_an_old_preflight_is_checked_once_more(browser: Client, clock: Callable[[timedelta], None]) -> None:
+def test_an_old_preflight_is_checked_once_more(browser: Client) -> None:
     request = send(browser)
-    clock(timedelta(minutes=61))
+    CallRequest.objects.update(created_at=timezone.now() - timedelta(minutes=61))
     answer = confirm(browser, request)
     assert "Check once more" in messages_of(answer)
     assert answer.redirect_chain[-1][0] == f"/start/?change={request.pk}"
