@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from calls.api.endpoint import endpoint
 from calls.views import (
     account,
     call_groups,
@@ -18,6 +19,10 @@ from calls.views import (
 )
 
 urlpatterns = [
+    # The OBD API; no redirect, which would drop the body of a POST
+    path("api/v1/", endpoint, name="api"),
+    path("api/v1", endpoint),
+    path("api/v1/index.php", endpoint),
     # Watching and steering
     path("", dashboard.dashboard, name="dashboard"),
     path("call-groups/", call_groups.call_groups, name="call_groups"),

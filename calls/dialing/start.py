@@ -3,7 +3,10 @@
 import hashlib
 import json
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -13,7 +16,18 @@ from calls.carriers.base import MAX_CALLS
 from calls.dialing.jobs import hand_over_later
 from calls.dialing.locks import locked
 from calls.dialing.request import Options
-from calls.models import Batch, CallGroup, CallRequest, ContactGroup, GroupState, Outcome, PlannedCall, RequestState
+from calls.models import (
+    APIKey,
+    Batch,
+    CallGroup,
+    CallRequest,
+    ContactGroup,
+    GroupState,
+    Outcome,
+    PlannedCall,
+    RequestState,
+    User,
+)
 
 SUPPRESS_SQL = """
     UPDATE calls_plannedcall AS p SET outcome = 'suppressed', reason = s.reason
@@ -25,14 +39,36 @@ CALLS_SQL = """
         digits, timeline)
     SELECT %(group)s, %(base)s + row_number() OVER (ORDER BY position), number, name, custom, 'HELD', '', '', 0,
         %(now)s, '', '[]'
-    FROM calls_plannedcall WHERE request_id = %(request)s AND outcome = 'callable'
+    FROM ({source}) AS s
 """
 OVERLAP_SQL = """
     SELECT EXISTS (
-        SELECT FROM calls_plannedcall AS p JOIN calls_call AS c ON c.call_group_id = %s AND c.number = p.number
-        WHERE p.request_id = %s AND p.outcome = 'callable'
+        SELECT FROM ({source}) AS s JOIN calls_call AS c ON c.call_group_id = %(group)s AND c.number = s.number
     )
 """
+PLANNED_SQL = """
+    SELECT position, number, name, custom FROM calls_plannedcall WHERE request_id = %(request)s AND outcome = 'callable'
+"""
+LISTED_SQL = """
+    SELECT position, number, '' AS name, custom
+    FROM unnest(%(numbers)s::text[], %(customs)s::text[]) WITH ORDINALITY AS u (number, custom, position)
+"""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Who is called: a query that gives `position`, `number`, `name` and `custom`, and its parameters."""
+
+    sql: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Starter:
+    """Who starts calls: a person in the browser, or a program with an API key of that person's."""
+
+    user: User
+    api_key: APIKey | None = None
 
 
 class NotPlanned(Exception):
@@ -57,6 +93,22 @@ def start(request_id: uuid.UUID | str) -> CallGroup:
     return group
 
 
+def start_listed(
+    starter: Starter, options: Options, numbers: Sequence[str], customs: Sequence[str]
+) -> tuple[CallGroup, int]:
+    """Start calls to these numbers (E.164, each once, none suppressed), planned by the caller in this transaction.
+
+    Returns the call group and how many calls it had before: the new ones follow. Raises CannotStart.
+    """
+    _hold_played(options.play)
+    now = timezone.now()
+    source = Source(LISTED_SQL, {"numbers": list(numbers), "customs": list(customs)})
+    group = _call_group(starter, options, source, now)
+    before = group.total
+    _add_calls(group, options, source, now)
+    return group, before
+
+
 def _start(request: CallRequest) -> CallGroup | None:
     """Start the locked `request`; None if there is nobody to call, which its plan then says."""
     if request.state not in (RequestState.PLANNED, RequestState.STARTING):
@@ -71,8 +123,9 @@ def _start(request: CallRequest) -> CallGroup | None:
         request.save()
         return None
     now = timezone.now()
-    group = _call_group(request, options, now)
-    _add_calls(group, request, options, now)
+    source = Source(PLANNED_SQL, {"request": request.pk})
+    group = _call_group(Starter(request.owner, request.api_key), options, source, now, request.parent)
+    _add_calls(group, options, source, now)
     request.call_group, request.state = group, RequestState.STARTED
     request.save()
     # What was dropped stays on record with its reason; what is called has become calls.
@@ -97,10 +150,12 @@ def _suppress(request: CallRequest) -> int:
         return int(cursor.rowcount)
 
 
-def _call_group(request: CallRequest, options: Options, now: datetime) -> CallGroup:
+def _call_group(
+    starter: Starter, options: Options, source: Source, now: datetime, parent: CallGroup | None = None
+) -> CallGroup:
     """The call group that the request's calls are listed in: a new one, or with `newgroup=0` a similar one."""
     alone = options.newgroup or options.again or options.carrier_group
-    similarity = "" if alone else _similarity(request, options, now)
+    similarity = "" if alone else _similarity(starter, options, now)
     if similarity:
         with connection.cursor() as cursor:
             # Two similar requests at the same moment must not both open a group.
@@ -108,12 +163,13 @@ def _call_group(request: CallRequest, options: Options, now: datetime) -> CallGr
         similar = CallGroup.objects.filter(similarity=similarity).order_by("-pk").first()
         if similar:
             group = locked(similar.pk)
-            if group.state == GroupState.RUNNING and not _overlaps(group, request):
+            if group.state == GroupState.RUNNING and not _overlaps(group, source):
                 group.contact_groups.add(*ContactGroup.objects.filter(pk__in=options.contact_groups))
                 return group
     group = CallGroup.objects.create(
-        owner=request.owner,
-        parent=request.parent,
+        owner=starter.user,
+        api_key=starter.api_key,
+        parent=parent,
         created_at=now,
         carrier=settings.CARRIER,
         campaign=options.campaign,
@@ -131,32 +187,36 @@ def _call_group(request: CallRequest, options: Options, now: datetime) -> CallGr
         similarity=similarity,
         due_at=options.due_at(now),
     )
-    group.contact_groups.set(ContactGroup.objects.filter(pk__in=options.contact_groups))
+    if options.contact_groups:
+        group.contact_groups.set(ContactGroup.objects.filter(pk__in=options.contact_groups))
     return group
 
 
-def _similarity(request: CallRequest, options: Options, now: datetime) -> str:
+def _similarity(starter: Starter, options: Options, now: datetime) -> str:
     """Digest of what makes requests similar: who, what, how and the day it is started (OBD-API.md, newgroup)."""
     same = {**options.as_json(), "custom": "", "contact_groups": []}
     day = timezone.localdate(now).isoformat()
-    return hashlib.sha256(json.dumps([request.owner_id, day, settings.CARRIER, same]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([starter.user.pk, starter.api_key and starter.api_key.pk, day, settings.CARRIER, same]).encode()
+    ).hexdigest()
 
 
-def _overlaps(group: CallGroup, request: CallRequest) -> bool:
+def _overlaps(group: CallGroup, source: Source) -> bool:
     """Whether the group has one of the numbers already: a number is in a call group once."""
     with connection.cursor() as cursor:
-        cursor.execute(OVERLAP_SQL, [group.pk, request.pk])
+        cursor.execute(OVERLAP_SQL.format(source=source.sql), {"group": group.pk, **source.parameters})
         return bool(cursor.fetchone()[0])
 
 
-def _add_calls(group: CallGroup, request: CallRequest, options: Options, now: datetime) -> None:
+def _add_calls(group: CallGroup, options: Options, source: Source, now: datetime) -> None:
     """The call and batch rows, and the jobs that hand them over."""
     base, due_at = group.total, options.due_at(now)
     if options.carrier_group:
         Batch.objects.create(call_group=group, first=1, last=0, due_at=due_at)
     else:
         with connection.cursor() as cursor:
-            cursor.execute(CALLS_SQL, {"group": group.pk, "base": base, "request": request.pk, "now": now})
+            parameters = {"group": group.pk, "base": base, "now": now, **source.parameters}
+            cursor.execute(CALLS_SQL.format(source=source.sql), parameters)
             end = base + cursor.rowcount
         Batch.objects.bulk_create(
             Batch(call_group=group, first=first, last=min(first + MAX_CALLS - 1, end), due_at=due_at)

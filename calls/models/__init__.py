@@ -17,12 +17,14 @@ from calls.models.dialing import (
     Tally,
     Waits,
 )
+from calls.models.keys import APIKey, Idempotency
 from calls.models.media import IVR, PHONE_KEYS, Sound
 
 __all__ = [
     "IVR",
     "PHONE_KEYS",
     "SEE_EVERYTHING",
+    "APIKey",
     "Activity",
     "Batch",
     "BatchState",
@@ -33,6 +35,7 @@ __all__ = [
     "Contact",
     "ContactGroup",
     "GroupState",
+    "Idempotency",
     "Outcome",
     "PlannedCall",
     "RequestState",

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from calls.models.access import User
 from calls.models.contacts import ContactGroup
+from calls.models.keys import APIKey
 from calls.obd.statuses import FINAL, Status
 
 STATUS_CHOICES = [(str(status), str(status)) for status in Status]
@@ -49,6 +50,7 @@ class CallRequest(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(User, models.CASCADE)
+    api_key = models.ForeignKey(APIKey, models.SET_NULL, null=True, help_text="The key that it came with, if any.")
     created_at = models.DateTimeField(default=timezone.now)
     typed = models.JSONField(help_text="The form as it was typed, so that it can be changed again.")
     parent = models.ForeignKey(
@@ -139,6 +141,7 @@ class CallGroup(models.Model):
     """What one started call request created; its primary key is the GID. Counts are kept by a trigger on calls."""
 
     owner = models.ForeignKey(User, models.PROTECT, related_name="call_groups")
+    api_key = models.ForeignKey(APIKey, models.SET_NULL, null=True, related_name="call_groups")
     parent = models.ForeignKey("self", models.SET_NULL, null=True, related_name="children")
     created_at = models.DateTimeField(default=timezone.now)
     carrier = models.CharField(max_length=10, help_text="The carrier that these calls are handed to.")

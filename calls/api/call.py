@@ -1,0 +1,188 @@
+"""`voice.call`: start calls (OBD-API.md), validated by the table that the form uses, started by the same core."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+
+from calls.api.context import context
+from calls.api.errors import ApiError
+from calls.api.status import mobile_of, word_of
+from calls.dialing.plan import make_plan
+from calls.dialing.request import NotAvailable, Options, find_groups, find_play
+from calls.dialing.start import CannotStart, Starter, start, start_listed
+from calls.models import APIKey, Call, CallGroup, CallRequest, ContactGroup, Idempotency, Outcome, Suppression
+from calls.obd.parameters import MAX_NUMBERS, clean_call
+from calls.obd.replies import SUCCESS, Reply, Row
+from calls.obd.statuses import Status
+from calls.obd.values import CallParameters
+
+KEPT = timedelta(hours=24)
+"""How long the answer to a request with an `Idempotency-Key` is given again."""
+
+WORDS = {Outcome.DUPLICATE: "DUPLICATE", Outcome.SUPPRESSED: "DND", Outcome.INVALID: "INVALID"}
+
+
+def voice_call(request: HttpRequest, key: APIKey, parameters: Mapping[str, str]) -> Reply:
+    """Start calls to numbers or contact groups. Raises ApiError 400, 403, 404 or 409; ParameterErrors.
+
+    With an `Idempotency-Key`, the same request gets the same answer for 24 hours and starts nothing again.
+    """
+    if not key.user.can_start_calls:
+        raise ApiError(403, "The profile of this API key does not allow to start calls.")
+    asked = clean_call(parameters, context())
+    token = _token(request)
+    with transaction.atomic():
+        kept = _keep(key, token, parameters) if token else None
+        if kept and kept.answer:
+            return _reply(kept.answer)
+        reply = _start(key, asked)
+        if kept:
+            kept.answer = {**asdict(reply), "rows": [asdict(row) for row in reply.rows]}
+            kept.save(update_fields=["answer"])
+    return reply
+
+
+def _token(request: HttpRequest) -> str:
+    token = request.headers.get("Idempotency-Key", "")
+    if token and not (len(token) <= 64 and token.isascii() and token.isprintable()):
+        raise ApiError(400, "Idempotency-Key: not 1 to 64 printable characters")
+    return token
+
+
+def _keep(key: APIKey, token: str, parameters: Mapping[str, str]) -> Idempotency:
+    """The row of this token. A second request with it waits here until the first one has its answer."""
+    text = json.dumps(sorted((name, value) for name, value in parameters.items() if name != "api_key"))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    now = timezone.now()
+    Idempotency.objects.filter(api_key=key, key=token, created_at__lt=now - KEPT).delete()
+    Idempotency.objects.bulk_create(
+        [Idempotency(api_key=key, key=token, digest=digest, created_at=now)], ignore_conflicts=True
+    )
+    row = Idempotency.objects.select_for_update().get(api_key=key, key=token)
+    if row.digest != digest:
+        raise ApiError(409, "Idempotency-Key: used before with other parameters")
+    return row
+
+
+def _reply(answer: Mapping[str, Any]) -> Reply:
+    return Reply(**{**answer, "rows": tuple(Row(**row) for row in answer["rows"])})
+
+
+def _start(key: APIKey, asked: CallParameters) -> Reply:
+    try:
+        play = find_play(key.user, asked.play).reference if asked.play else ""
+        groups = find_groups(key.user, asked.group_ids, asked.group_name) if asked.group_ids or asked.group_name else []
+    except NotAvailable as error:
+        raise ApiError(404, f"{error.parameter}: {error}") from error
+    options = Options(
+        play=play,
+        message="" if play else asked.message,
+        retries=asked.retries,
+        campaign=asked.campaign,
+        newgroup=asked.newgroup,
+        schedule_time=asked.scheduletime,
+        delay=asked.delay,
+        meta=dict(asked.meta) if asked.meta is not None else None,
+        callback=asked.callback,
+        custom=",".join(asked.custom) if groups else "",
+        contact_groups=tuple(group.pk for group in groups),
+        carrier_group=_carrier_group(groups),
+    )
+    try:
+        return _to_groups(key, options) if groups else _to_numbers(key, options, asked)
+    except CannotStart as error:
+        raise ApiError(404, f"play: {error}") from error
+
+
+def _carrier_group(groups: Sequence[ContactGroup]) -> str:
+    held = [group for group in groups if group.held_by_carrier]
+    if held and len(groups) > 1:
+        raise ApiError(400, f"group: the carrier holds “{held[0].name}”, which can only be called by itself")
+    return held[0].carrier_group if held else ""
+
+
+# --- Numbers -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """One of the numbers asked for. `word` says why it is not called, if it isn't."""
+
+    number: str
+    custom: str
+    word: str
+    reason: str
+
+
+def _to_numbers(key: APIKey, options: Options, asked: CallParameters) -> Reply:
+    listed = _plan(asked)
+    called = [each for each in listed if not each.word]
+    if not called:
+        raise ApiError(400, "numbers: none can be called; " + "; ".join(dict.fromkeys(each.reason for each in listed)))
+    group, before = start_listed(
+        Starter(key.user, key), options, [each.number for each in called], [each.custom for each in called]
+    )
+    now = timezone.now()
+    word = word_of(Status.HELD, options.due_at(now), now)
+    n, rows = before, []
+    for each in listed:
+        n += not each.word
+        obd_id = "" if each.word else f"{group.pk}-{n}"
+        rows.append(
+            Row(
+                id=obd_id,
+                mobile=mobile_of(each.number) if each.word != WORDS[Outcome.INVALID] else each.number,
+                status=each.word or word,
+                custom=each.custom,
+            )
+        )
+    return Reply(SUCCESS, "OK", group_id=str(group.pk), rows=tuple(rows))
+
+
+def _plan(asked: CallParameters) -> list[_Listed]:
+    """What becomes of each number, in their order."""
+    numbers = [token.number for token in asked.numbers if token.number]
+    suppressed = dict(Suppression.objects.filter(number__in=numbers).values_list("number", "reason"))
+    customs = asked.custom or ("",) * len(asked.numbers)
+    seen: set[str] = set()
+    listed = []
+    for token, custom in zip(asked.numbers, customs, strict=True):
+        if token.number is None:
+            listed.append(_Listed(token.raw, custom, WORDS[Outcome.INVALID], token.reason))
+        elif token.number in suppressed:
+            reason = "on the suppression list"
+            listed.append(_Listed(token.number, custom, WORDS[Outcome.SUPPRESSED], reason))
+        elif token.number in seen:
+            listed.append(_Listed(token.number, custom, WORDS[Outcome.DUPLICATE], "listed more than once"))
+        else:
+            listed.append(_Listed(token.number, custom, "", ""))
+        seen.add(token.number or "")
+    return listed
+
+
+# --- Contact groups ----------------------------------------------------------------------------------------------
+
+
+def _to_groups(key: APIKey, options: Options) -> Reply:
+    """Plan and start as the browser does; a group's numbers are already known to be valid."""
+    asked = CallRequest.objects.create(owner=key.user, api_key=key, typed={}, options=options.as_json())
+    make_plan(asked)
+    asked.refresh_from_db()
+    if not asked.callable and not options.carrier_group:
+        raise ApiError(400, f"group: no number of it can be called ({asked.suppressed:,} are suppressed)")
+    group = start(asked.pk)
+    return Reply(SUCCESS, "OK", group_id=str(group.pk), rows=tuple(_first_rows(group, asked)), total=asked.callable)
+
+
+def _first_rows(group: CallGroup, asked: CallRequest) -> list[Row]:
+    now = timezone.now()
+    calls = Call.objects.filter(call_group=group, n__gt=group.total - asked.callable).order_by("n")[:MAX_NUMBERS]
+    word = word_of(Status.HELD, group.due_at, now)
+    return [Row(id=call.obd_id, mobile=mobile_of(call.number), status=word, custom=call.custom) for call in calls]

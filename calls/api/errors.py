@@ -1,0 +1,11 @@
+"""What a request can be answered with instead of what it asked for."""
+
+
+class ApiError(Exception):
+    """A row of the error table of OBD-API.md. `retry_after` is in whole seconds, for 429."""
+
+    def __init__(self, status: int, message: str, retry_after: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.retry_after = retry_after

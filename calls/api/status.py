@@ -1,0 +1,139 @@
+"""`voice.status` and `voice.groupstatus`: what became of calls (OBD-API.md). They read our database only."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from calls.api.context import context
+from calls.api.errors import ApiError
+from calls.contacts.numbers import dialable
+from calls.models import APIKey, Call, CallGroup
+from calls.obd.parameters import MAX_NUMBERS, clean_groupstatus, clean_status
+from calls.obd.replies import SUCCESS, Reply, Row
+from calls.obd.statuses import FINAL, Status
+from calls.obd.values import CallId
+
+
+class Known(NamedTuple):
+    """What an answer tells of a call; the fields are columns, in the order that they are read."""
+
+    call_group_id: int
+    n: int
+    number: str
+    status: str
+    handed_over_at: datetime | None
+    answered_at: datetime | None
+    ended_at: datetime | None
+    duration: int | None
+    retries: int
+    digits: str
+    custom: str
+    call_group__due_at: datetime
+
+
+def voice_status(_request: HttpRequest, key: APIKey, parameters: Mapping[str, str]) -> Reply:
+    """The calls with these IDs, in the order asked. Raises ApiError 404 if one isn't there for this key."""
+    asked = clean_status(parameters, context())
+    calls = Call.objects.visible_to(key.user)
+    if asked.mobile:
+        calls = calls.filter(number=asked.mobile)
+    found = {CallId(call.call_group_id, call.n): call for call in _find(calls, asked.ids)}
+    rows: list[Known] = []
+    for wanted in dict.fromkeys(asked.ids):
+        meant = _meant(wanted, found)
+        if not meant and not asked.mobile:
+            raise ApiError(404, f"id: there is no call {wanted}")
+        rows += meant
+    if not rows:
+        raise ApiError(404, "mobile: none of these calls is to that number")
+    now = timezone.now()
+    return Reply(SUCCESS, "OK", rows=tuple(row_of(call, now) for call in rows))
+
+
+def _find(calls: QuerySet[Call], ids: Iterable[CallId]) -> list[Known]:
+    """The calls with these IDs, in one query; of a call group the first ones."""
+    single, whole = Q(pk__in=[]), [each.group for each in ids if each.n is None]
+    for each in ids:
+        if each.n is not None:
+            single |= Q(call_group=each.group, n=each.n)
+    meant = single | Q(call_group__in=whole, n__lte=MAX_NUMBERS) if whole else single
+    return _known(calls.filter(meant).order_by("call_group", "n"), MAX_NUMBERS * (len(whole) + 1))
+
+
+def _known(calls: QuerySet[Call], limit: int) -> list[Known]:
+    return [Known(*row) for row in calls.values_list(*Known._fields)[:limit]]
+
+
+def _meant(wanted: CallId, found: Mapping[CallId, Known]) -> list[Known]:
+    if wanted.n is None:
+        return [call for each, call in found.items() if each.group == wanted.group]
+    return [found[wanted]] if wanted in found else []
+
+
+def voice_groupstatus(_request: HttpRequest, key: APIKey, parameters: Mapping[str, str]) -> Reply:
+    """The calls of a call group, in pages, with their number by status. Raises ApiError 404."""
+    asked = clean_groupstatus(parameters, context())
+    group = CallGroup.objects.visible_to(key.user).filter(pk=asked.group).first()
+    if group is None:
+        raise ApiError(404, f"groupid: there is no call group {asked.group}")
+    if asked.campaign and asked.campaign != group.campaign:
+        raise ApiError(404, f"campaign: call group {asked.group} has another one")
+    calls = _known(Call.objects.filter(call_group=group, n__gt=asked.after).order_by("n"), asked.limit + 1)
+    more, calls = len(calls) > asked.limit, calls[: asked.limit]
+    now = timezone.now()
+    return Reply(
+        SUCCESS,
+        "OK",
+        group_id=str(group.pk),
+        rows=tuple(row_of(call, now) for call in calls),
+        total=group.total,
+        next=f"{group.pk}-{calls[-1].n}" if more else "",
+        summary=_summary(group, now),
+    )
+
+
+def _summary(group: CallGroup, now: datetime) -> dict[str, int]:
+    summary: dict[str, int] = {}
+    for status, calls in group.tallies.filter(calls__gt=0).values_list("status", "calls"):
+        word = word_of(status, group.due_at, now)
+        summary[word] = summary.get(word, 0) + calls
+    return summary
+
+
+def word_of(status: str, due_at: datetime, now: datetime) -> str:
+    """The status as the API says it: a held call is SCHEDULED or QUEUED, whatever the portal does with it."""
+    if status == Status.HELD:
+        return "SCHEDULED" if due_at > now else "QUEUED"
+    return "QUEUED" if status == Status.SENDING else status
+
+
+def row_of(call: Known, now: datetime) -> Row:
+    """One call of an answer, seen at `now` (aware)."""
+    ended = call.status in FINAL
+    return Row(
+        id=f"{call.call_group_id}-{call.n}",
+        mobile=mobile_of(call.number),
+        status=word_of(call.status, call.call_group__due_at, now),
+        senttime=stamp(call.handed_over_at),
+        answertime=stamp(call.answered_at),
+        endtime=stamp(call.ended_at),
+        duration=call.duration,
+        retries=call.retries if ended else None,
+        digits=call.digits,
+        custom=call.custom,
+    )
+
+
+def mobile_of(number: str) -> str:
+    """A number (E.164) as the API writes it: national for DEFAULT_REGION, else international digits."""
+    return dialable(number, settings.DEFAULT_REGION)
+
+
+def stamp(at: datetime | None) -> str:
+    """An aware time as the API writes it, in TIME_ZONE; empty for none."""
+    return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" if at else ""
