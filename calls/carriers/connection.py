@@ -81,7 +81,7 @@ class Connection:
 
     def __init__(self, timeout: float, connections: int, verify: bool | str = True) -> None:
         self.timeout = timeout
-        self._session = _Session()
+        self._session = Unredirected()
         self._session.trust_env = False
         self._session.verify = verify
         self._session.headers = requests.structures.CaseInsensitiveDict(
@@ -142,14 +142,15 @@ def _why_never_sent(error: Exception) -> str:
     return "The connection to the carrier could not be made."
 
 
-class _Session(requests.Session):
+class Unredirected(requests.Session):
     """Follows no redirect; without this it would read the whole body of one, however long, just to look ahead."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Nowhere."""
         return None
 
 
-class _Timed(io.RawIOBase):
+class Timed(io.RawIOBase):
     """Reads a socket, each time waiting no longer than until `ends` (of the monotonic clock)."""
 
     def __init__(self, sock: socket.socket, ends: float) -> None:
@@ -162,9 +163,11 @@ class _Timed(io.RawIOBase):
         return io.BufferedReader(self)
 
     def readable(self) -> bool:
+        """It is."""
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
+        """Read what there is; raises TimeoutError once the time is over."""
         left = self._ends - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
@@ -172,12 +175,14 @@ class _Timed(io.RawIOBase):
         return self._source.readinto(buffer)
 
     def close(self) -> None:
+        """Close the file, not the socket."""
         self._source.close()
         super().close()
 
 
-def _timed_response(sock: socket.socket, *args: Any, ends: float, **kwargs: Any) -> PlainResponse:
-    return PlainResponse(cast("socket.socket", _Timed(sock, ends)), *args, **kwargs)
+def timed_response(sock: socket.socket, *args: Any, ends: float, **kwargs: Any) -> PlainResponse:
+    """What `http.client` reads an answer with, which has to be there when the monotonic clock is at `ends`."""
+    return PlainResponse(cast("socket.socket", Timed(sock, ends)), *args, **kwargs)
 
 
 class _Once:
@@ -196,7 +201,7 @@ class _Once:
 
     def getresponse(self) -> Any:
         # By now `timeout` is the time for the answer: urllib3 sets it between sending and this.
-        self.response_class = partial(_timed_response, ends=time.monotonic() + self.timeout)
+        self.response_class = partial(timed_response, ends=time.monotonic() + self.timeout)
         response = super().getresponse()  # type: ignore[misc]
         self.used_at = time.monotonic()
         return response

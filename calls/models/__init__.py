@@ -1,6 +1,7 @@
 """The models, one module per subject; import them from here."""
 
 from calls.models.access import SEE_EVERYTHING, User
+from calls.models.callbacks import Callback, CallbackState
 from calls.models.contacts import Contact, ContactGroup, Suppression
 from calls.models.dialing import (
     Activity,
@@ -31,6 +32,8 @@ __all__ = [
     "Call",
     "CallGroup",
     "CallRequest",
+    "Callback",
+    "CallbackState",
     "CarrierState",
     "Contact",
     "ContactGroup",

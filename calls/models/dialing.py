@@ -337,6 +337,19 @@ def _count_trigger(name: str, operation: Any, referencing: Any, rows: str, chang
     )
 
 
+CALLBACKS_SQL = f"""
+    INSERT INTO calls_callback (call_id, call_group_id, host, state, attempts, created_at, due_at, answer)
+    SELECT c.id, c.call_group_id,
+        left(rtrim(lower(substring(g.callback FROM '^[^:]+://(\\[[^]]*\\]|[^/?#:]*)')), '.'), 300),
+        'pending', 0, clock_timestamp(), clock_timestamp(), ''
+    FROM new_rows AS c JOIN calls_callgroup AS g ON g.id = c.call_group_id
+    WHERE g.callback <> '' AND c.status IN ({FINAL_SQL})
+    ON CONFLICT (call_id) DO NOTHING;
+    RETURN NULL;
+"""
+"""A callback for each call that has become final: calls begin open, so only updates end them."""
+
+
 class Call(models.Model):
     """One number in a call group. Its OBD ID is `<call group>-<n>`; its batch is the one whose range holds `n`.
 
@@ -398,6 +411,14 @@ class Call(models.Model):
                 pgtrigger.Referencing(old="old_rows"),
                 rows="old_rows",
                 changes=_changes("old_rows", "-"),
+            ),
+            pgtrigger.Trigger(
+                name="make_callbacks",
+                level=pgtrigger.Statement,
+                when=pgtrigger.After,
+                operation=pgtrigger.Update,
+                referencing=pgtrigger.Referencing(new="new_rows"),
+                func=CALLBACKS_SQL,
             ),
         ]
 
