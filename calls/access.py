@@ -22,6 +22,8 @@ VIEWS = (
     "view_suppression",
     "view_sound",
     "view_ivr",
+    "view_apikey",
+    "change_apikey",
 )
 STEERS = (
     "add_callgroup",
@@ -30,10 +32,11 @@ STEERS = (
     "change_contact",
     "delete_contact",
     "add_suppression",
+    "add_apikey",
 )
 
 ROLES: dict[str, tuple[str, ...] | None] = {ADMIN: None, OPERATOR: VIEWS + STEERS, VIEWER: VIEWS}
-"""Permissions of the app `calls` per role; None: all of them."""
+"""Permissions of the app `calls` per role; None: all of them. An admin can give a viewer a key, who may then revoke it."""
 
 
 def make_roles(**_: Any) -> None:

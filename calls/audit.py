@@ -10,7 +10,7 @@ from auditlog.models import LogEntry
 from auditlog.registry import auditlog
 from django.db.models import Model
 
-from calls.models import IVR, CallGroup, Contact, ContactGroup, Sound, Suppression, User
+from calls.models import IVR, APIKey, CallGroup, Contact, ContactGroup, Sound, Suppression, User
 
 COUNTS = ["total", "held", "open", "version", "ended_at"]
 
@@ -24,6 +24,7 @@ def register() -> None:
         auditlog.register(model)
     auditlog.register(Sound, exclude_fields=["peaks"])  # 400 figures that the checksum stands for
     auditlog.register(CallGroup, exclude_fields=COUNTS)
+    auditlog.register(APIKey, exclude_fields=["digest", "next_at", "last_used_at", "last_used_from"])
 
 
 def note(row: Model, **changes: Any) -> None:

@@ -5,6 +5,8 @@ from django.urls import path
 from calls.api.endpoint import endpoint
 from calls.views import (
     account,
+    api_docs,
+    api_keys,
     call_groups,
     calls,
     contacts,
@@ -23,6 +25,13 @@ urlpatterns = [
     path("api/v1/", endpoint, name="api"),
     path("api/v1", endpoint),
     path("api/v1/index.php", endpoint),
+    path("api/v1/openapi.json", api_docs.openapi, name="openapi"),
+    path("api/", api_docs.api_docs, name="api_docs"),
+    # Who uses it
+    path("api-keys/", api_keys.api_keys, name="api_keys"),
+    path("api-keys/new/", api_keys.api_key_new, name="api_key_new"),
+    path("api-keys/<int:pk>/", api_keys.api_key, name="api_key"),
+    path("api-keys/<int:pk>/revoke/", api_keys.api_key_revoke, name="api_key_revoke"),
     # Watching and steering
     path("", dashboard.dashboard, name="dashboard"),
     path("call-groups/", call_groups.call_groups, name="call_groups"),

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+from datetime import date, timedelta
 from typing import Self
 
 from django.contrib.auth.models import AnonymousUser
@@ -64,10 +65,23 @@ class APIKey(models.Model):
         return hmac.compare_digest(self.digest, digest_of(key))
 
     @property
+    def state(self) -> str:
+        """`works`, `revoked` or `expired`; `stopped` if its user may not sign in."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expires_at is not None and self.expires_at <= timezone.now():
+            return "expired"
+        return "works" if self.user.is_active else "stopped"
+
+    @property
+    def last_day(self) -> date | None:
+        """The day at whose end it expires, in TIME_ZONE; None for a key that doesn't."""
+        return timezone.localdate(self.expires_at - timedelta(microseconds=1)) if self.expires_at else None
+
+    @property
     def works(self) -> bool:
         """Whether it is neither revoked nor expired, and its user may sign in."""
-        expired = self.expires_at is not None and self.expires_at <= timezone.now()
-        return self.revoked_at is None and not expired and self.user.is_active
+        return self.state == "works"
 
 
 def digest_of(key: str) -> str:

@@ -45,6 +45,11 @@ LOOKS = {
     "accepted": Look("Accepted", "check-circle", "accepted"),
     "rejected": Look("Rejected", "octagon", "rejected"),
     "unconfirmed": Look("Unconfirmed", "question", "unconfirmed"),
+    # API keys
+    "works": Look("Works", "check-circle", "good"),
+    "expired": Look("Expired", "hourglass", "expired"),
+    "revoked": Look("Revoked", "ban", "cancelled"),
+    "stopped": Look("User deactivated", "ban", "bad"),
     # Health and other plain verdicts
     "good": Look("Good", "check-circle", "good"),
     "warning": Look("Warning", "warning", "warning"),
@@ -105,5 +110,12 @@ NAVIGATION = (
             NavLink("ivrs", "IVRs", "keypad", _everybody),
         ),
     ),
-    ("Account", (NavLink("users", "Users", "users", _with("calls.view_user")),)),
+    (
+        "Account",
+        (
+            NavLink("users", "Users", "users", _with("calls.view_user")),
+            NavLink("api_keys", "API keys", "key", _with("calls.view_apikey")),
+            NavLink("api_docs", "API", "file", _everybody),
+        ),
+    ),
 )
