@@ -36,7 +36,7 @@ STEERS = (
 )
 
 ROLES: dict[str, tuple[str, ...] | None] = {ADMIN: None, OPERATOR: VIEWS + STEERS, VIEWER: VIEWS}
-"""Permissions of the app `calls` per role; None: all of them. An admin can give a viewer a key, who may then revoke it."""
+"""Permissions of the app `calls` per role; None: all of them. Viewers have keys if an admin made one for them."""
 
 
 def make_roles(**_: Any) -> None:
