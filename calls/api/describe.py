@@ -91,6 +91,24 @@ ERRORS = {
     503: "The portal can't reach its database. Nothing was started; try again.",
 }
 
+_FAILURES = {
+    400: 'retries: "5" is not 0, 1 or 2',
+    401: "The API key is missing, wrong, revoked or expired.",
+    403: "This API key does not work from your address.",
+    404: "id: there is no call 123456-1",
+    405: "PUT is not allowed here; use POST or GET",
+    409: "Idempotency-Key: used before with other parameters",
+    413: "body: 2,097,152 bytes; at most 1,048,576",
+    429: "More than 600 requests a minute; try again in 3 s",
+    503: "The portal can't reach its database. Nothing was started.",
+}
+
+
+def failure(status: int) -> Reply:
+    """An answer with this status."""
+    return Reply(str(status), _FAILURES[status])
+
+
 FORMATS = {
     "text": "text/plain; charset=utf-8",
     "json": "application/json",

@@ -30,7 +30,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*(?:\.[A-Za-z_$][\w$]*)*", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 # What word processors and phones make of plain punctuation. It is spoken alike, so refusing it would only annoy.
-_PLAIN = str.maketrans(
+PLAIN = str.maketrans(
     {
         **dict.fromkeys("\u2018\u2019\u201a\u2032", "'"),
         **dict.fromkeys("\u201c\u201d\u201e\u2033", '"'),
@@ -124,7 +124,7 @@ def play(parameter: Limited, text: str, context: Context) -> Play:
 
 def message(parameter: Limited, text: str, context: Context) -> str:
     """Return English text: typographic quotes, dashes, dots and spaces become plain ones, line breaks spaces."""
-    plain = text.translate(_PLAIN).strip()
+    plain = text.translate(PLAIN).strip()
     for char in plain:
         if not " " <= char <= "~":
             raise RuleError(f"has {_named(char)}")
