@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
+from calls.api.outside import networks
 from calls.dialing.hours import Hours
 
 CARRIERS = ("sandbox", "obd")
@@ -21,6 +22,10 @@ def _problems() -> Iterator[str]:
         Hours.from_settings()
     except ValueError as error:
         yield str(error)
+    try:
+        networks(settings.CALLBACK_ALLOW)
+    except ValueError as error:
+        yield f"CALLBACK_ALLOW: {error}; networks look like 10.1.0.0/16."
     if settings.CARRIER not in CARRIERS:
         yield f"CARRIER: “{settings.CARRIER}” is not {' or '.join(CARRIERS)}."
     for name in ("CARRIER_RATE", "CARRIER_CONNECTIONS", "SANDBOX_SPEED", "OBD_TIMEOUT"):

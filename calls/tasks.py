@@ -11,8 +11,17 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import UniqueViolation
 from procrastinate.jobs import Status
 
+from calls.api import callbacks
 from calls.dialing import handover, plan, progress, start, steer
-from calls.dialing.jobs import cancel_held_later, follow_later, hand_over_lane_later, plan_later, start_later
+from calls.dialing.jobs import (
+    callbacks_later,
+    cancel_held_later,
+    deliver_what_is_due,
+    follow_later,
+    hand_over_lane_later,
+    plan_later,
+    start_later,
+)
 from calls.models import Batch, CallGroup, CallRequest, GroupState, RequestState
 
 PLANS_KEPT = timedelta(days=30)
@@ -20,6 +29,9 @@ PLANS_KEPT = timedelta(days=30)
 
 OVERDUE = timedelta(seconds=30)
 """Work that is due for so long has lost its job."""
+
+CALLBACKS_WAIT = timedelta(seconds=10)
+"""Callbacks to try again are looked for at least so often: of two jobs for later only the first one is kept."""
 
 DEAD_WORKER = 30.0
 """Seconds without a heartbeat after which a worker is dead."""
@@ -66,6 +78,15 @@ def start_request(request_id: str) -> None:
         startable.update(state=RequestState.FAILED, error=str(error))
 
 
+@app.task
+def deliver_callbacks() -> None:
+    """Deliver callbacks that are due; goes on later while any is left."""
+    at = callbacks.deliver()
+    if at:
+        now = timezone.now()
+        callbacks_later(min(at, now + CALLBACKS_WAIT) if at > now else None)
+
+
 ORPHANS_SQL = """
     SELECT b.call_group_id, b.lane FROM calls_batch AS b JOIN calls_callgroup AS g ON g.id = b.call_group_id
     WHERE (b.state = 'sending' AND b.sent_at < %(overdue)s
@@ -103,6 +124,7 @@ def sweep(timestamp: int) -> None:
     uncancelled = CallGroup.objects.unfinished().filter(state=GroupState.CANCELLED, held__gt=0, state_at__lt=overdue)
     for group in uncancelled:
         cancel_held_later(group.pk)
+    deliver_what_is_due()
 
 
 def _lost_requests(state: RequestState, lock: str, overdue: datetime) -> "RawQuerySet[CallRequest]":

@@ -182,6 +182,8 @@ OBD_API_KEY = env.str("OBD_API_KEY", default="")
 OBD_TIMEOUT = env.float("OBD_TIMEOUT", default=30.0)  # seconds
 SANDBOX_SPEED = env.float("SANDBOX_SPEED", default=1.0)
 
+CALLBACK_ALLOW = env.list("CALLBACK_ALLOW", default=[])  # networks that callbacks may reach though they are inside
+
 # --- First start -------------------------------------------------------------------------------------------------
 
 ADMIN_USERNAME = env.str("ADMIN_USERNAME", default="admin")

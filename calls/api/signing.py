@@ -1,4 +1,4 @@
-"""Signatures of callbacks, as Standard Webhooks has them; secrets are derived from SECRET_KEY, so they are kept nowhere.
+"""Signatures of callbacks, as Standard Webhooks has them; secrets are derived from SECRET_KEY and kept nowhere.
 
 Standard Webhooks signs the body of a POST. Our callbacks are GETs without a body, so the request target (path and
 query, as sent) stands in its place: the signed content is `{id}.{timestamp}.{request target}`.

@@ -51,6 +51,7 @@ class Order:
 
     Either `calls` (at most 200) or `group`, the carrier's own ID or name of a contact group.
     `schedule_time` (aware) and `delay` (seconds) are set only where the carrier is to wait.
+    `callback` is one for the portal itself: the portal requests those of its users (:mod:`calls.api.callbacks`).
     """
 
     calls: Sequence[OrderedCall]

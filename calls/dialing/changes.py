@@ -1,6 +1,7 @@
 """Writing to calls: each change adds an entry to the call's timeline in the same statement.
 
 The call group must be locked by the caller (:mod:`calls.dialing.locks`). Final statuses are never changed (rule 3).
+A trigger makes the callbacks of calls that end (:class:`calls.models.Callback`).
 """
 
 import json
@@ -13,6 +14,7 @@ from django.db import connection
 from django.db.models import F, Func, JSONField, Q, QuerySet, Value
 from django.utils import timezone
 
+from calls.dialing.jobs import callbacks_after_commit
 from calls.models import Batch, BatchState, Call, CallGroup
 from calls.obd.statuses import FINAL, Status
 
@@ -42,7 +44,10 @@ def move(calls: QuerySet[Call], status: Status, source: str, note: str = "", **c
     """Set the status of all these calls: how many there were. The caller's filter says from which statuses."""
     entry = Value([event(timezone.now(), status, source, note=note)], JSONField())
     timeline = Func(F("timeline"), entry, template="(%(expressions)s)", arg_joiner=" || ", output_field=JSONField())
-    return calls.exclude(status__in=FINAL).update(status=status, timeline=timeline, **columns)
+    moved = calls.exclude(status__in=FINAL).update(status=status, timeline=timeline, **columns)
+    if moved and status in FINAL:
+        callbacks_after_commit()
+    return moved
 
 
 @dataclass(frozen=True)
@@ -116,4 +121,7 @@ def write(changes: Sequence[Change], source: str) -> int:
     ]
     with connection.cursor() as cursor:
         cursor.execute(WRITE_SQL, columns)
-        return int(cursor.rowcount)
+        written = int(cursor.rowcount)
+    if any(change.status in FINAL for change in news):
+        callbacks_after_commit()
+    return written

@@ -126,7 +126,6 @@ def _order(group: CallGroup, calls: list[Call], now: datetime) -> Order:
         delay=group.delay if carrier_waits else 0,
         meta=group.meta,
         custom=group.custom,
-        callback=group.callback,
     )
 
 

@@ -9,13 +9,14 @@ from typing import Unpack
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import JobDeferrer
 from procrastinate.manager import JobManager
 from procrastinate.tasks import ConfigureTaskOptions, configure_task
 
-from calls.models import Batch, BatchState, CallRequest
+from calls.models import Batch, BatchState, Callback, CallbackState, CallRequest
 
 SOMEBODY_WAITS = 10
 """Priority of what a person waits for. All else takes turns: a job that goes on queues again behind the others."""
@@ -64,3 +65,29 @@ def plan_later(request: CallRequest) -> None:
 def start_later(request: CallRequest) -> None:
     """Defer the job that starts a large call request."""
     _job("start_request", priority=SOMEBODY_WAITS, lock=f"start-{request.pk}").defer(request_id=str(request.pk))
+
+
+def callbacks_later(at: datetime | None = None) -> None:
+    """Defer the job that delivers callbacks, unless one is waiting: now, or from `at` (aware) on."""
+    # Two queueing locks: a job that waits for the next try must not keep back one that has something to do now.
+    job = _job("deliver_callbacks", queueing_lock="callbacks-later" if at else "callbacks", schedule_at=at)
+    try:
+        with transaction.atomic():
+            job.defer()
+    except AlreadyEnqueued:
+        pass
+
+
+def callbacks_after_commit() -> None:
+    """Deliver the callbacks that this transaction may have made.
+
+    Not deferred in the transaction itself: those of all call groups would wait for each other. If the portal stops in
+    between, the sweep defers the job.
+    """
+    transaction.on_commit(deliver_what_is_due, robust=True)
+
+
+def deliver_what_is_due() -> None:
+    """Defer the job that delivers callbacks if there is one to deliver."""
+    if Callback.objects.filter(state=CallbackState.PENDING, due_at__lte=timezone.now()).exists():
+        callbacks_later()

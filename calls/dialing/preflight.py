@@ -49,8 +49,6 @@ def _warnings(request: CallRequest, options: Options, begins: datetime, ends: da
     if options.waits == Waits.CARRIER and (options.schedule_time or options.delay):
         yield "The carrier waits for the start: the calls are handed over at once and can't be cancelled then."
     yield from _about_audio(options)
-    if options.callback and settings.CARRIER == "sandbox":
-        yield "The sandbox requests no callback URLs."
     yield from _about_no_result(options)
     if request.parent and (earlier := made_again(request)):
         yield (

@@ -133,7 +133,10 @@ class StartForm(forms.Form):
     callback = ParameterField(
         "callback",
         label="Callback URL",
-        help_text="Requested at the end of each call, such as https://example.com/done?id={obdid}&status={status}.",
+        help_text=(
+            "The portal requests it at the end of each call, such as "
+            "https://example.com/done?id={obdid}&status={status}."
+        ),
     )
     again_group = forms.IntegerField(required=False, widget=forms.HiddenInput)
     again_statuses = forms.CharField(required=False, widget=forms.HiddenInput)

@@ -54,12 +54,12 @@ class Callback(models.Model):
     due_at = models.DateTimeField(default=timezone.now)
     tried_at = models.DateTimeField(null=True, help_text="When the last answer came, or was given up.")
     first_failed_at = models.DateTimeField(
-        null=True, help_text="Since when it fails; the time to give up counts from it."
+        null=True, help_text="Since when it fails."
     )
     delivered_at = models.DateTimeField(null=True)
     http_status = models.PositiveSmallIntegerField(null=True)
     answer = models.CharField(
-        max_length=300, blank=True, help_text="The beginning of the answer, or why there is none."
+        max_length=300, blank=True, help_text="The answer begins so, or why there is none."
     )
 
     objects = CallbackQuerySet.as_manager()

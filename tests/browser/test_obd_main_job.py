@@ -91,7 +91,6 @@ def test_450_numbers_with_every_option_arrive_as_three_requests(desk: Desk, carr
             "campaign": "Spring & summer, 10 % off",
             "newgroup": "1",
             "delay": "7",
-            "callback": CALLBACK,
             "format": "json",
         }
     # Our own OBD IDs go along, so that answers can be told apart; the references stay with the calls here.

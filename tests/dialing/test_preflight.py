@@ -121,10 +121,7 @@ def test_what_was_found_in_the_sound_is_said_again(operator: User) -> None:
     assert look(operator, play="77.sound").warnings == ["77.sound: It is silent.", "77.sound: It is long."]
 
 
-def test_the_sandbox_requests_no_callbacks(operator: User, settings: Settings) -> None:
-    (warning,) = look(operator, callback="https://example.com/").warnings
-    assert "sandbox" in warning
-    settings.CARRIER = "obd"
+def test_a_callback_is_nothing_to_warn_of(operator: User) -> None:
     assert look(operator, callback="https://example.com/").warnings == []
 
 

@@ -16,6 +16,8 @@ from pytest_django import Settings
         ("SANDBOX_SPEED", -1.0, "SANDBOX_SPEED"),
         ("OBD_TIMEOUT", 0.0, "OBD_TIMEOUT"),
         ("CARRIER", "obd", "OBD_API_KEY"),
+        ("CALLBACK_ALLOW", ["10.0.0.0/8", "intranet"], "'intranet'"),
+        ("CALLBACK_ALLOW", ["10.1.2.3/8"], "10.1.2.3/8 has host bits set"),
     ],
 )
 def test_a_wrong_setting_is_named(settings: Settings, name: str, value: object, said: str) -> None:
