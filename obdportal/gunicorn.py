@@ -13,6 +13,7 @@ workers = env.int("WEB_PROCESSES", default=2)
 threads = 8
 preload_app = True  # processes share the memory of what they have imported
 timeout = 60  # seconds
+limit_request_line = 8190  # bytes, the most that gunicorn allows: the API takes GET with long lists of numbers
 graceful_timeout = 10
 # Everybody may speak to us; obdportal.middleware decides which headers of a proxy are believed.
 forwarded_allow_ips = "*"

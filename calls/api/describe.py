@@ -1,8 +1,13 @@
 """What the API page and the OpenAPI description say besides the table of parameters: one wording for both."""
 
+from datetime import timedelta
 from typing import NamedTuple
 
+from django.utils import timezone
+
+from calls.obd.parameters import Parameter
 from calls.obd.replies import SUCCESS, Reply, Row
+from calls.obd.schedule import schedule_time
 
 
 class Method(NamedTuple):
@@ -87,6 +92,7 @@ ERRORS = {
     405: "The HTTP method is neither GET nor POST.",
     409: "The Idempotency-Key was used before with other parameters.",
     413: "The body is larger than 1 MiB.",
+    414: "The URL of a GET is longer than about 8,000 characters: use POST. This answer is a web page in every format.",
     429: "The key's rate is exceeded. The header Retry-After says after how many seconds to try again.",
     503: "The portal can't reach its database. Nothing was started; try again.",
 }
@@ -99,6 +105,7 @@ _FAILURES = {
     405: "PUT is not allowed here; use POST or GET",
     409: "Idempotency-Key: used before with other parameters",
     413: "body: 2,097,152 bytes; at most 1,048,576",
+    414: "Request Line is too large",
     429: "More than 600 requests a minute; try again in 3 s",
     503: "The portal can't reach its database. Nothing was started.",
 }
@@ -107,6 +114,13 @@ _FAILURES = {
 def failure(status: int) -> Reply:
     """An answer with this status."""
     return Reply(str(status), _FAILURES[status])
+
+
+def example_of(row: Parameter) -> str:
+    """An example that works today: a time is soon too old, so that one is tomorrow evening."""
+    if row.cleaner is schedule_time:
+        return f"{timezone.localdate() + timedelta(days=1)} 18:00:00"
+    return row.example
 
 
 FORMATS = {

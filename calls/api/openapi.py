@@ -34,8 +34,8 @@ _PLAY = f"{_ID}[.][Ss][Oo][Uu][Nn][Dd]|[Ii][Vv][Rr]:{_ID}|{_ID}[.][Ii][Vv][Rr]"
 
 
 def _text(pattern: str, **more: Any) -> Schema:
-    """Text whose ends are stripped before it is read."""
-    return {"type": "string", "pattern": rf"^\s*(?:{pattern})\s*$", **more}
+    """Text whose ends are stripped before it is read; blank is the same as missing."""
+    return {"type": "string", "pattern": rf"^\s*(?:{pattern})?\s*$", **more}
 
 
 def _list(item: str, most: int) -> str:
@@ -142,13 +142,20 @@ def property_of(row: Parameter) -> Schema:
         words += f" May also be written {' or '.join(row.aliases)}."
     schema = SCHEMAS[row.cleaner](row)
     whole = schema["type"] == "integer"
-    schema = schema | {"description": words, "examples": [int(row.example) if whole else row.example]}
+    example = describe.example_of(row)
+    schema = schema | {"description": words, "examples": [int(example) if whole else example]}
     return schema | ({"default": int(row.default) if whole else row.default} if row.default else {})
+
+
+def _not_blank(schema: Schema) -> Schema:
+    return schema | {"pattern": schema["pattern"].replace(")?\\s*$", ")\\s*$")}
 
 
 def _request(method: str, *required: str, **instead: Schema) -> Schema:
     """A request of `method`; `instead` replaces the schemas of some parameters."""
     rows = {row.name: property_of(row) for row in parameters.PARAMETERS[method]}
+    for name in required:
+        rows[name] = _not_blank(rows[name])
     properties = {"method": {"type": "string", "enum": [method], "description": "Compared without case."}, **rows}
     needed = ["method", *required]
     words = describe.METHODS[method]
@@ -166,7 +173,7 @@ def _requests() -> dict[str, Schema]:
     leave_out = {"type": "string", "maxLength": 0, "description": "Leave it out: it would come first."}
     overridden = {"type": "string", "description": "Not read, since another parameter comes first."}
     custom = parameters.parameter("voice.call", "custom")
-    one = property_of(custom) | _text(f"{_REFERENCE}{{1,{custom.limits['max_length']}}}")
+    one = property_of(custom) | _text(f"{_REFERENCE}{{1,{custom.limits['max_length']}}}", examples=["order-4711"])
     to_numbers = {"group": leave_out}
     to_groups = {"numbers": overridden, "custom": one}
     plays, says = {"message": overridden}, {"play": leave_out}
@@ -236,10 +243,11 @@ def _responses() -> dict[str, Schema]:
     }
     for status, words in describe.ERRORS.items():
         failure = describe.failure(status)
-        answers[str(status)] = {
-            "description": words,
-            "content": _content(lambda name, failure=failure: render(failure, name)[0]),  # type: ignore[misc]
-        } | ({"headers": _HEADERS[status]} if status in _HEADERS else {})
+        content = _content(lambda name, failure=failure: render(failure, name)[0])  # type: ignore[misc]
+        answers[str(status)] = {"description": words, "content": content}
+        if status in _HEADERS:
+            answers[str(status)]["headers"] = _HEADERS[status]
+    answers["414"]["content"] = {"text/html": {"schema": {"type": "string"}}}  # the web server refuses it, not we
     return answers
 
 

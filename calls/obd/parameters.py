@@ -229,7 +229,7 @@ _CALL = (
             "references of letters, digits, - and _, each up to {max_length} characters, "
             "separated by commas, as many as numbers; with group a single one"
         ),
-        example="order-4711",
+        example="order-4711,order-4712",
         cleaner=cleaning.references,
         empty=(),
         limits={"max_length": 64},
