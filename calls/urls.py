@@ -8,6 +8,7 @@ from calls.views import (
     api_docs,
     api_keys,
     call_groups,
+    callbacks,
     calls,
     contacts,
     dashboard,
@@ -63,6 +64,9 @@ urlpatterns = [
     path("call-groups/<int:pk>/dropped/<str:outcome>/", call_groups.call_group_dropped, name="call_group_dropped"),
     path("calls/", calls.calls, name="calls"),
     path("calls/export.csv", calls.calls_export, name="calls_export"),
+    path("callbacks/", callbacks.callbacks, name="callbacks"),
+    path("callbacks/<int:pk>/again/", callbacks.callback_again, name="callback_again"),
+    path("call-groups/<int:pk>/callbacks/again/", callbacks.callbacks_again, name="callbacks_again"),
     # Start calls
     path("start/", start.form, name="start"),
     path("start/<uuid:pk>/", start.preflight, name="preflight"),

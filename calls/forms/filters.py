@@ -160,7 +160,7 @@ class CallsFilter(Period, CallsOfGroupFilter):
         if not self.is_valid():
             return calls
         if self.by_group(user):
-            calls = calls.filter(call_group__in=_few_or_query(self._groups(user)))
+            calls = calls.filter(call_group__in=few_or_query(self._groups(user)))
         return self.in_period(calls)
 
     def _groups(self, user: User) -> QuerySet[CallGroup]:
@@ -172,7 +172,7 @@ class CallsFilter(Period, CallsOfGroupFilter):
         return groups.filter(created_at__lt=_end_of(until)) if until else groups
 
 
-def _few_or_query(groups: QuerySet[CallGroup]) -> list[int] | QuerySet[CallGroup]:
+def few_or_query(groups: QuerySet[CallGroup]) -> list[int] | QuerySet[CallGroup]:
     """The IDs, if they are few: PostgreSQL then goes straight to their calls; otherwise most calls match anyway."""
     ids = list(groups.values_list("pk", flat=True)[: FEW_GROUPS + 1])
     return groups if len(ids) > FEW_GROUPS else ids

@@ -45,6 +45,9 @@ LOOKS = {
     "accepted": Look("Accepted", "check-circle", "accepted"),
     "rejected": Look("Rejected", "octagon", "rejected"),
     "unconfirmed": Look("Unconfirmed", "question", "unconfirmed"),
+    # Callbacks, besides pending
+    "delivered": Look("Delivered", "check-circle", "good"),
+    "failed": Look("Failed", "x-circle", "bad"),
     # API keys
     "works": Look("Works", "check-circle", "good"),
     "expired": Look("Expired", "hourglass", "expired"),
@@ -94,6 +97,7 @@ NAVIGATION = (
             NavLink("dashboard", "Dashboard", "dashboard", _everybody),
             NavLink("call_groups", "Call groups", "layers", _everybody),
             NavLink("calls", "Calls", "list", _everybody),
+            NavLink("callbacks", "Callbacks", "repeat", _everybody),
         ),
     ),
     (

@@ -24,6 +24,8 @@ from calls.models import (
     IVR,
     BatchState,
     Call,
+    Callback,
+    CallbackState,
     CallGroup,
     CallRequest,
     ContactGroup,
@@ -43,6 +45,7 @@ PAGE = "call_groups/group.html"
 GROUPS_ON_A_PAGE = 25
 BATCHES_SHOWN = 10
 CHILDREN_SHOWN = 10
+CALLBACKS_COUNTED = 1_000
 
 DROPPED = {
     Outcome.DUPLICATE: "Listed more than once",
@@ -128,6 +131,7 @@ def call_group(request: HttpRequest, pk: int) -> HttpResponse:
         "parent": CallGroup.objects.visible_to(user).filter(pk=group.parent_id).first() if group.parent_id else None,
         "children": CallGroup.objects.visible_to(user).filter(parent=group).order_by("-pk")[:CHILDREN_SHOWN],
         "dropped": _dropped(group),
+        "callbacks_failed": callbacks_failed(group) if group.callback else "",
         "meta_text": json.dumps(group.meta, ensure_ascii=False),
     }
     response = render(request, PAGE, context)
@@ -273,6 +277,20 @@ def _contact_groups(user: User, group: CallGroup) -> list[tuple[ContactGroup, bo
     visible = ContactGroup.objects.visible_to(user).filter(pk__in=[each.pk for each in called])
     usable = set(visible.values_list("pk", flat=True))
     return [(each, each.pk in usable) for each in called]
+
+
+# --- Callbacks that failed -----------------------------------------------------------------------------------------
+
+
+def failed_callbacks(group: CallGroup) -> QuerySet[Callback]:
+    """The callbacks of this call group that are not tried any more."""
+    return Callback.objects.filter(call_group=group, state=CallbackState.FAILED)
+
+
+def callbacks_failed(group: CallGroup) -> str:
+    """Their number, in words; empty for none."""
+    failed = len(failed_callbacks(group).values_list("pk")[: CALLBACKS_COUNTED + 1])
+    return f"more than {CALLBACKS_COUNTED:,}" if failed > CALLBACKS_COUNTED else f"{failed:,}" if failed else ""
 
 
 # --- What the plan left out ----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from calls.dialing import export
 from calls.dialing.changes import CARRIER
 from calls.forms.filters import CallsFilter, CallsOfGroupFilter
-from calls.models import IVR, Batch, Call, CallGroup, User
+from calls.models import IVR, Batch, Call, Callback, CallbackState, CallGroup, User
 from calls.obd.statuses import FINAL, Status
 from calls.views.call_groups import csv_response, visible_group
 from calls.views.paging import keyset, walk
@@ -129,9 +129,10 @@ def timeline(call: Call, group: CallGroup) -> list[Event]:
 @permission_required("calls.view_call", raise_exception=True)
 @require_safe
 def call(request: HttpRequest, pk: int, n: int) -> HttpResponse:
-    """One call with all that is known of it; refreshes itself until its status is final."""
+    """One call with all that is known of it; refreshes itself until its status is final and its callback sent."""
     group = visible_group(request, pk)
     found = get_object_or_404(Call.objects.visible_to(request.user), call_group=group, n=n)
+    callback = Callback.objects.filter(call=found).first() if group.callback else None
     context = {
         "group": group,
         "call": found,
@@ -139,8 +140,10 @@ def call(request: HttpRequest, pk: int, n: int) -> HttpResponse:
         "events": timeline(found, group),
         "batch": _batch_of(group, n),
         "keys": _keys(cast("User", request.user), group, found),
+        "callback": callback,
     }
-    return live(request, "calls/call.html", "call", context, final=found.status in FINAL)
+    is_over = found.status in FINAL and not (callback and callback.state == CallbackState.PENDING)
+    return live(request, "calls/call.html", "call", context, final=is_over)
 
 
 def _batch_of(group: CallGroup, n: int) -> Batch | None:
