@@ -8,30 +8,35 @@ from django.http.multipartparser import MultiPartParserError
 from django.http.request import RawPostDataException, UnreadablePostError
 
 from calls.api.errors import ApiError
+from calls.obd.parameters import PARAMETERS
 
 MAX_BODY = 1024 * 1024
 """Bytes."""
 
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
+KNOWN = {"method", "api_key"} | {
+    name for rows in PARAMETERS.values() for row in rows for name in (row.name, *row.aliases)
+}
+"""Names of parameters."""
+
 
 def parameters_of(request: HttpRequest) -> dict[str, str]:
-    """The parameters of the query string and the body by name. Raises ApiError.
+    """The parameters of the query string and the body that some method knows, by name. Raises ApiError.
 
-    A parameter may be repeated with the same value; with another one nobody could tell which is meant.
+    A parameter may be repeated with the same value; with another one nobody could tell which is meant. Whatever else
+    integrations send is not looked at.
     """
     parameters: dict[str, str] = {}
     for name, value in _pairs(request):
+        if name not in KNOWN:
+            continue
         if parameters.setdefault(name, value) != value:
-            raise ApiError(400, f"{_shown(name)}: given twice with different values; give it once")
+            raise ApiError(400, f"{name}: given twice with different values; give it once")
         if "\0" in value or "\ufffd" in value:
             what = "a NUL character" if "\0" in value else "bytes that are not UTF-8"
-            raise ApiError(400, f"{_shown(name)}: has {what}; needed: text in UTF-8")
+            raise ApiError(400, f"{name}: has {what}; needed: text in UTF-8")
     return parameters
-
-
-def _shown(name: str) -> str:
-    return name[:60] if name.isprintable() else "a parameter"
 
 
 def _pairs(request: HttpRequest) -> Iterator[tuple[str, str]]:

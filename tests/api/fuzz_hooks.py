@@ -5,6 +5,7 @@ Loaded by schemathesis through SCHEMATHESIS_HOOKS (see tests/api/test_fuzz.py).
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
@@ -34,7 +35,7 @@ schemathesis.openapi.format(
 
 
 @schemathesis.hook
-def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> schemathesis.Case:
+def map_case(context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> schemathesis.Case[Any]:
     """The one key that works, without others; in requests that are meant to be right, as many references as numbers."""
     if isinstance(case.query, dict):
         case.query.pop("api_key", None)
