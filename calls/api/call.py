@@ -16,12 +16,12 @@ from calls.api.errors import ApiError
 from calls.api.status import mobile_of, word_of
 from calls.dialing.plan import make_plan
 from calls.dialing.request import NotAvailable, Options, find_groups, find_play
-from calls.dialing.start import CannotStart, Starter, start, start_listed
-from calls.models import APIKey, Call, CallGroup, CallRequest, ContactGroup, Idempotency, Outcome, Suppression
+from calls.dialing.start import CannotStart, NobodyToCall, Starter, start, start_listed
+from calls.models import IVR, APIKey, CallRequest, ContactGroup, Idempotency, Outcome, Sound, Suppression, User
 from calls.obd.parameters import MAX_NUMBERS, clean_call
 from calls.obd.replies import SUCCESS, Reply, Row
 from calls.obd.statuses import Status
-from calls.obd.values import CallParameters
+from calls.obd.values import CallParameters, Play
 
 KEPT = timedelta(hours=24)
 """How long the answer to a request with an `Idempotency-Key` is given again."""
@@ -36,13 +36,13 @@ def voice_call(request: HttpRequest, key: APIKey, parameters: Mapping[str, str])
     """
     if not key.user.can_start_calls:
         raise ApiError(403, "The profile of this API key does not allow to start calls.")
-    asked = clean_call(parameters, context())
     token = _token(request)
     with transaction.atomic():
         kept = _keep(key, token, parameters) if token else None
         if kept and kept.answer:
             return _reply(kept.answer)
-        reply = _start(key, asked)
+        # Not before: what was right then may be wrong now, such as a time that is 15 minutes ahead.
+        reply = _start(key, clean_call(parameters, context()))
         if kept:
             kept.answer = {**asdict(reply), "rows": [asdict(row) for row in reply.rows]}
             kept.save(update_fields=["answer"])
@@ -77,7 +77,7 @@ def _reply(answer: Mapping[str, Any]) -> Reply:
 
 def _start(key: APIKey, asked: CallParameters) -> Reply:
     try:
-        play = find_play(key.user, asked.play).reference if asked.play else ""
+        play = _play(key.user, asked.play) if asked.play else ""
         groups = find_groups(key.user, asked.group_ids, asked.group_name) if asked.group_ids or asked.group_name else []
     except NotAvailable as error:
         raise ApiError(404, f"{error.parameter}: {error}") from error
@@ -97,8 +97,16 @@ def _start(key: APIKey, asked: CallParameters) -> Reply:
     )
     try:
         return _to_groups(key, options) if groups else _to_numbers(key, options, asked)
+    except NobodyToCall as error:
+        raise ApiError(400, f"group: {error}") from error
     except CannotStart as error:
-        raise ApiError(404, f"play: {error}") from error
+        raise ApiError(404, f"play: There is no {play} that you may use.") from error
+
+
+def _play(user: User, play: Play) -> str:
+    """The reference of what is heard. Raises NotAvailable, unless starting finds out in the same way."""
+    kind = Sound if play.kind == "sound" else IVR
+    return str(play) if kind.objects.all().all_visible_to(user) else find_play(user, play).reference
 
 
 def _carrier_group(groups: Sequence[ContactGroup]) -> str:
@@ -176,13 +184,26 @@ def _to_groups(key: APIKey, options: Options) -> Reply:
     make_plan(asked)
     asked.refresh_from_db()
     if not asked.callable and not options.carrier_group:
-        raise ApiError(400, f"group: no number of it can be called ({asked.suppressed:,} are suppressed)")
+        why = f"{asked.suppressed:,} are suppressed" if asked.seen else "there is none"
+        raise ApiError(400, f"group: no number of it can be called: {why}")
     group = start(asked.pk)
-    return Reply(SUCCESS, "OK", group_id=str(group.pk), rows=tuple(_first_rows(group, asked)), total=asked.callable)
+    asked.refresh_from_db()
+    return Reply(SUCCESS, "OK", group_id=str(group.pk), rows=tuple(_first_rows(asked, options)), total=asked.seen)
 
 
-def _first_rows(group: CallGroup, asked: CallRequest) -> list[Row]:
+def _first_rows(asked: CallRequest, options: Options) -> list[Row]:
+    """The first numbers in the order of the contacts: calls, and between them what is not called."""
+    group = asked.call_group
+    if group is None or options.carrier_group:
+        return []
+    dropped = {row.position: row for row in asked.planned.filter(position__lte=MAX_NUMBERS)}
+    started = iter(group.calls.filter(n__gt=group.total - asked.callable).order_by("n")[:MAX_NUMBERS])
     now = timezone.now()
-    calls = Call.objects.filter(call_group=group, n__gt=group.total - asked.callable).order_by("n")[:MAX_NUMBERS]
-    word = word_of(Status.HELD, group.due_at, now)
-    return [Row(id=call.obd_id, mobile=mobile_of(call.number), status=word, custom=call.custom) for call in calls]
+    word = word_of(Status.HELD, options.due_at(now), now)
+    rows = []
+    for position in range(1, min(asked.seen, MAX_NUMBERS) + 1):
+        if row := dropped.get(position):
+            rows.append(Row("", mobile_of(row.number), WORDS[Outcome(row.outcome)], custom=row.custom))
+        elif call := next(started, None):
+            rows.append(Row(call.obd_id, mobile_of(call.number), word, custom=call.custom))
+    return rows

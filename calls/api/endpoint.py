@@ -8,13 +8,13 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods
 
 from calls.api import call, status
 from calls.api.authentication import authenticate
 from calls.api.context import context
 from calls.api.errors import ApiError
-from calls.api.reading import parameters_of
+from calls.api.reading import read_parameters
+from calls.audit import act_as
 from calls.models import APIKey
 from calls.obd.parameters import clean_method, parameter
 from calls.obd.replies import Reply, render
@@ -32,51 +32,63 @@ METHODS: dict[str, Callable[[HttpRequest, APIKey, Mapping[str, str]], Reply]] = 
 @csrf_exempt  # a program with a key, not a browser with a session
 @login_not_required
 @never_cache
-@require_http_methods(["GET", "HEAD", "POST"])
 def endpoint(request: HttpRequest) -> HttpResponse:
     """Answer one request; every error is a row of the error table, in the format asked for."""
-    parameters: Mapping[str, str] = {}
+    parameters: dict[str, str] = {}
     try:
-        parameters = parameters_of(request)
-        reply = _answer(request, parameters)
-        retry_after = 0
+        read_parameters(request, parameters)
+        return _respond(parameters, _answer(request, parameters))
     except ApiError as error:
-        reply, retry_after = Reply(str(error.status), error.message), error.retry_after
+        return _refuse(parameters, error)
     except (OperationalError, InterfaceError):
         logger.exception("The database is away")
-        reply, retry_after = Reply("503", "The portal can't reach its database. Nothing was started."), 5
-    return _respond(request, parameters, reply, retry_after)
+        return _refuse(parameters, ApiError(503, "The portal can't reach its database. Nothing was started.", 5))
 
 
 def _answer(request: HttpRequest, parameters: Mapping[str, str]) -> Reply:
     try:
         method = clean_method(parameters.get("method", ""))
-        _format(parameters)
-        return METHODS[method](request, authenticate(request, parameters), parameters)
+        _clean("format", parameters)
+        _clean("jsonp", parameters)
+        key = authenticate(request, parameters)
+        act_as(key.user)
+        return METHODS[method](request, key, parameters)
     except ParameterErrors as error:
         raise ApiError(400, str(error.errors[0])) from error
     except ParameterError as error:
         raise ApiError(400, str(error)) from error
 
 
+def _clean(name: str, parameters: Mapping[str, str]) -> str:
+    """`format` or `jsonp`, which all methods have. Raises ParameterError."""
+    text: str = parameter("voice.call", name).clean(parameters.get(name, ""), context())
+    return text
+
+
 def _format(parameters: Mapping[str, str]) -> tuple[str, str]:
-    """Format and function name. Raises ParameterError."""
-    return tuple(
-        parameter("voice.call", name).clean(parameters.get(name, ""), context()) for name in ("format", "jsonp")
-    )
-
-
-def _respond(request: HttpRequest, parameters: Mapping[str, str], reply: Reply, retry_after: int) -> HttpResponse:
+    """The format to answer in, and the function's name: text where the one asked for is impossible."""
     try:
-        wanted, function = _format(parameters)
+        wanted = _clean("format", parameters)
+        return wanted, _clean("jsonp", parameters) if wanted == "jsonp" else ""
     except ParameterError:
-        wanted, function = "text", ""
+        return "text", ""
+
+
+def _respond(parameters: Mapping[str, str], reply: Reply) -> HttpResponse:
+    wanted, function = _format(parameters)
     body, content_type = render(reply, wanted, function)
     # A JSONP answer is a script: with another HTTP status the function would not be called.
     response = HttpResponse(body, content_type=content_type, status=200 if wanted == "jsonp" else int(reply.status))
     response["X-Content-Type-Options"] = "nosniff"
-    if retry_after:
-        response["Retry-After"] = str(retry_after)
-    if reply.status == "401":
+    return response
+
+
+def _refuse(parameters: Mapping[str, str], error: ApiError) -> HttpResponse:
+    response = _respond(parameters, Reply(str(error.status), error.message))
+    if error.retry_after:
+        response["Retry-After"] = str(error.retry_after)
+    if error.allow:
+        response["Allow"] = error.allow
+    if error.status == 401:
         response["WWW-Authenticate"] = 'Basic realm="OBD API", charset="UTF-8"'
     return response

@@ -1,22 +1,24 @@
 """`voice.status` and `voice.groupstatus`: what became of calls (OBD-API.md). They read our database only."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Q, QuerySet
+from django.db.models.functions import JSONObject
 from django.http import HttpRequest
 from django.utils import timezone
 
 from calls.api.context import context
 from calls.api.errors import ApiError
 from calls.contacts.numbers import dialable
-from calls.models import APIKey, Call, CallGroup
+from calls.models import APIKey, Call, CallGroup, Tally
 from calls.obd.parameters import MAX_NUMBERS, clean_groupstatus, clean_status
 from calls.obd.replies import SUCCESS, Reply, Row
 from calls.obd.statuses import FINAL, Status
-from calls.obd.values import CallId
+from calls.obd.values import CallId, StatusParameters
 
 
 class Known(NamedTuple):
@@ -39,46 +41,55 @@ class Known(NamedTuple):
 def voice_status(_request: HttpRequest, key: APIKey, parameters: Mapping[str, str]) -> Reply:
     """The calls with these IDs, in the order asked. Raises ApiError 404 if one isn't there for this key."""
     asked = clean_status(parameters, context())
-    calls = Call.objects.visible_to(key.user)
-    if asked.mobile:
-        calls = calls.filter(number=asked.mobile)
-    found = {CallId(call.call_group_id, call.n): call for call in _find(calls, asked.ids)}
-    rows: list[Known] = []
-    for wanted in dict.fromkeys(asked.ids):
-        meant = _meant(wanted, found)
-        if not meant and not asked.mobile:
+    found = _find(key, asked)
+    rows: dict[CallId, Known] = {}
+    for wanted in asked.ids:
+        meant = found.get(wanted.group, {})
+        if wanted.n is not None:
+            meant = {wanted: meant[wanted]} if wanted in meant else {}
+        if not meant and not asked.mobile and not _is_empty_group(key, wanted):
             raise ApiError(404, f"id: there is no call {wanted}")
-        rows += meant
-    if not rows:
+        rows |= meant
+    if asked.mobile and not rows:
         raise ApiError(404, "mobile: none of these calls is to that number")
     now = timezone.now()
-    return Reply(SUCCESS, "OK", rows=tuple(row_of(call, now) for call in rows))
+    return Reply(SUCCESS, "OK", rows=tuple(row_of(call, now) for call in rows.values()))
 
 
-def _find(calls: QuerySet[Call], ids: Iterable[CallId]) -> list[Known]:
-    """The calls with these IDs, in one query; of a call group the first ones."""
-    single, whole = Q(pk__in=[]), [each.group for each in ids if each.n is None]
-    for each in ids:
+def _find(key: APIKey, asked: StatusParameters) -> dict[int, dict[CallId, Known]]:
+    """The calls asked for by call group, in their order, in one query; of a call group the first ones."""
+    single, whole = Q(pk__in=[]), [each.group for each in asked.ids if each.n is None]
+    for each in asked.ids:
         if each.n is not None:
             single |= Q(call_group=each.group, n=each.n)
-    meant = single | Q(call_group__in=whole, n__lte=MAX_NUMBERS) if whole else single
-    return _known(calls.filter(meant).order_by("call_group", "n"), MAX_NUMBERS * (len(whole) + 1))
+    # Among all calls of a group there is one to a number.
+    of_groups = Q(call_group__in=whole, number=asked.mobile) if asked.mobile else Q(n__lte=MAX_NUMBERS)
+    calls = Call.objects.visible_to(key.user).filter(single | Q(call_group__in=whole) & of_groups if whole else single)
+    if asked.mobile:
+        calls = calls.filter(number=asked.mobile)
+    found: dict[int, dict[CallId, Known]] = {}
+    for call in _known(calls.order_by("call_group", "n"), MAX_NUMBERS * (len(whole) + 1)):
+        found.setdefault(call.call_group_id, {})[CallId(call.call_group_id, call.n)] = call
+    return found
+
+
+def _is_empty_group(key: APIKey, wanted: CallId) -> bool:
+    """Whether this is a call group whose calls only the carrier knows yet."""
+    return wanted.n is None and CallGroup.objects.visible_to(key.user).filter(pk=wanted.group).exists()
 
 
 def _known(calls: QuerySet[Call], limit: int) -> list[Known]:
     return [Known(*row) for row in calls.values_list(*Known._fields)[:limit]]
 
 
-def _meant(wanted: CallId, found: Mapping[CallId, Known]) -> list[Known]:
-    if wanted.n is None:
-        return [call for each, call in found.items() if each.group == wanted.group]
-    return [found[wanted]] if wanted in found else []
-
-
 def voice_groupstatus(_request: HttpRequest, key: APIKey, parameters: Mapping[str, str]) -> Reply:
     """The calls of a call group, in pages, with their number by status. Raises ApiError 404."""
     asked = clean_groupstatus(parameters, context())
-    group = CallGroup.objects.visible_to(key.user).filter(pk=asked.group).first()
+    tallies = Tally.objects.filter(call_group=OuterRef("pk"), calls__gt=0).values(
+        each=JSONObject(s="status", n="calls")
+    )
+    groups = CallGroup.objects.visible_to(key.user).annotate(tallied=ArraySubquery(tallies))
+    group = groups.filter(pk=asked.group).first()
     if group is None:
         raise ApiError(404, f"groupid: there is no call group {asked.group}")
     if asked.campaign and asked.campaign != group.campaign:
@@ -86,6 +97,7 @@ def voice_groupstatus(_request: HttpRequest, key: APIKey, parameters: Mapping[st
     calls = _known(Call.objects.filter(call_group=group, n__gt=asked.after).order_by("n"), asked.limit + 1)
     more, calls = len(calls) > asked.limit, calls[: asked.limit]
     now = timezone.now()
+    tallied = {each["s"]: each["n"] for each in group.tallied}  # type: ignore[attr-defined]
     return Reply(
         SUCCESS,
         "OK",
@@ -93,15 +105,15 @@ def voice_groupstatus(_request: HttpRequest, key: APIKey, parameters: Mapping[st
         rows=tuple(row_of(call, now) for call in calls),
         total=group.total,
         next=f"{group.pk}-{calls[-1].n}" if more else "",
-        summary=_summary(group, now),
+        summary=_summary(tallied, group.due_at, now),
     )
 
 
-def _summary(group: CallGroup, now: datetime) -> dict[str, int]:
+def _summary(tallied: Mapping[str, int], due_at: datetime, now: datetime) -> dict[str, int]:
     summary: dict[str, int] = {}
-    for status, calls in group.tallies.filter(calls__gt=0).values_list("status", "calls"):
-        word = word_of(status, group.due_at, now)
-        summary[word] = summary.get(word, 0) + calls
+    for status in filter(tallied.get, Status):
+        word = word_of(status, due_at, now)
+        summary[word] = summary.get(word, 0) + tallied[status]
     return summary
 
 

@@ -8,15 +8,18 @@ from datetime import datetime
 from typing import Unpack
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.exceptions import AlreadyEnqueued
-from procrastinate.jobs import JobDeferrer
+from procrastinate.jobs import Job, JobDeferrer
 from procrastinate.manager import JobManager
 from procrastinate.tasks import ConfigureTaskOptions, configure_task
 
-from calls.models import Batch, BatchState, Callback, CallbackState, CallRequest
+from calls.carriers.base import MAX_CALLS
+from calls.models import Batch, BatchState, Callback, CallbackState, CallGroup, CallRequest
+
+FOLLOWED_SQL = "SELECT FROM procrastinate_jobs WHERE queueing_lock = %s AND status = 'todo'"
 
 SOMEBODY_WAITS = 10
 """Priority of what a person waits for. All else takes turns: a job that goes on queues again behind the others."""
@@ -34,22 +37,53 @@ def hand_over_later(call_group_id: int, at: datetime) -> None:
     follow_later(call_group_id, at)
 
 
+def hand_over_new_later(group: CallGroup, at: datetime, batches: int) -> None:
+    """Defer the jobs for so many new batches of this call group, from `at` (aware) on.
+
+    `group` is new, or locked and as it was before.
+    """
+    lanes = settings.CARRIER_CONNECTIONS
+    # Small requests that one after the other are listed in one call group take turns.
+    first = group.total + group.total // MAX_CALLS
+    jobs = [_lane(group.pk, (first + i) % lanes, at) for i in range(min(batches, lanes))]
+    if not group.total:
+        jobs.append(_follow(group.pk, at))
+    JobManager(DjangoConnector()).batch_defer_jobs(jobs)
+    if group.total and not _is_followed(group.pk):
+        follow_later(group.pk, at)
+
+
 def hand_over_lane_later(call_group_id: int, lane: int, at: datetime) -> None:
     """Defer the job of one lane (see :mod:`calls.dialing.handover`)."""
+    JobManager(DjangoConnector()).defer_job(_lane(call_group_id, lane, at))
+
+
+def _lane(call_group_id: int, lane: int, at: datetime) -> Job:
     # The lock: only one worker at a time runs a lane.
     job = _job("hand_over", lock=f"hand-over-{call_group_id}-{lane}", schedule_at=at)
-    job.defer(call_group_id=call_group_id, lane=lane)
+    return job.make_new_job(call_group_id=call_group_id, lane=lane)
 
 
 def follow_later(call_group_id: int, at: datetime) -> None:
     """Defer the job that asks the carrier about this call group, unless one is waiting."""
-    lock = f"follow-{call_group_id}"
-    job = _job("follow", lock=lock, queueing_lock=lock, schedule_at=at)
     try:
         with transaction.atomic():
-            job.defer(call_group_id=call_group_id)
+            JobManager(DjangoConnector()).defer_job(_follow(call_group_id, at))
     except AlreadyEnqueued:
         pass
+
+
+def _follow(call_group_id: int, at: datetime) -> Job:
+    lock = f"follow-{call_group_id}"
+    job = _job("follow", lock=lock, queueing_lock=lock, schedule_at=at)
+    return job.make_new_job(call_group_id=call_group_id)
+
+
+def _is_followed(call_group_id: int) -> bool:
+    """Whether the job that asks about this call group is waiting: to try and fail to defer another costs more."""
+    with connection.cursor() as cursor:
+        cursor.execute(FOLLOWED_SQL, [f"follow-{call_group_id}"])
+        return bool(cursor.rowcount)
 
 
 def cancel_held_later(call_group_id: int) -> None:

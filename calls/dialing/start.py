@@ -13,8 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from calls.carriers.base import MAX_CALLS
-from calls.dialing.jobs import hand_over_later
-from calls.dialing.locks import locked
+from calls.dialing.jobs import hand_over_new_later
 from calls.dialing.request import Options
 from calls.models import (
     APIKey,
@@ -35,11 +34,18 @@ SUPPRESS_SQL = """
     WHERE p.request_id = %s AND p.outcome = 'callable' AND s.number = p.number
 """
 CALLS_SQL = """
-    INSERT INTO calls_call (call_group_id, n, number, name, custom, status, word, carrier_id, retries, created_at,
-        digits, timeline)
-    SELECT %(group)s, %(base)s + row_number() OVER (ORDER BY position), number, name, custom, 'HELD', '', '', 0,
-        %(now)s, '', '[]'
-    FROM ({source}) AS s
+    WITH added AS (
+        INSERT INTO calls_call (call_group_id, n, number, name, custom, status, word, carrier_id, retries, created_at,
+            digits, timeline)
+        SELECT %(group)s, %(base)s + row_number() OVER (ORDER BY position), number, name, custom, 'HELD', '', '', 0,
+            %(now)s, '', '[]'
+        FROM ({source}) AS s
+        RETURNING n
+    )
+    INSERT INTO calls_batch (call_group_id, first, last, due_at, state, lane, attempts, carrier_group, answer, checks)
+    SELECT %(group)s, first, least(first + %(size)s - 1, %(base)s + calls), %(due)s, 'pending', 0, 0, '', '', 0
+    FROM (SELECT count(*) AS calls FROM added) AS counted,
+        generate_series(%(base)s + 1, %(base)s + calls, %(size)s) AS first
 """
 OVERLAP_SQL = """
     SELECT EXISTS (
@@ -79,6 +85,10 @@ class CannotStart(Exception):
     """The call request can't be started any more; `str()` says why."""
 
 
+class NobodyToCall(CannotStart):
+    """All its numbers were suppressed since the plan."""
+
+
 def start(request_id: uuid.UUID | str) -> CallGroup:
     """Start a planned call request and return its call group; the same one however often it is asked.
 
@@ -89,7 +99,7 @@ def start(request_id: uuid.UUID | str) -> CallGroup:
         request = CallRequest.objects.select_for_update().get(pk=request_id)
         group = request.call_group or _start(request)
     if group is None:
-        raise CannotStart("None of these numbers may be called.")
+        raise NobodyToCall("None of these numbers may be called.")
     return group
 
 
@@ -156,16 +166,10 @@ def _call_group(
     """The call group that the request's calls are listed in: a new one, or with `newgroup=0` a similar one."""
     alone = options.newgroup or options.again or options.carrier_group
     similarity = "" if alone else _similarity(starter, options, now)
-    if similarity:
-        with connection.cursor() as cursor:
-            # Two similar requests at the same moment must not both open a group.
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [similarity])
-        similar = CallGroup.objects.filter(similarity=similarity).order_by("-pk").first()
-        if similar:
-            group = locked(similar.pk)
-            if group.state == GroupState.RUNNING and not _overlaps(group, source):
-                group.contact_groups.add(*ContactGroup.objects.filter(pk__in=options.contact_groups))
-                return group
+    if similarity and (similar := _similar(similarity, source)):
+        if options.contact_groups:
+            similar.contact_groups.add(*ContactGroup.objects.filter(pk__in=options.contact_groups))
+        return similar
     group = CallGroup.objects.create(
         owner=starter.user,
         api_key=starter.api_key,
@@ -192,6 +196,21 @@ def _call_group(
     return group
 
 
+def _similar(similarity: str, source: Source) -> CallGroup | None:
+    """The call group of similar requests that these calls can be listed in, locked; None if there is none."""
+    if group := _last(similarity, source):
+        return group
+    with connection.cursor() as cursor:
+        # Two similar requests at the same moment must not both open a group.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [similarity])
+    return _last(similarity, source)
+
+
+def _last(similarity: str, source: Source) -> CallGroup | None:
+    group = CallGroup.objects.select_for_update(no_key=True).filter(similarity=similarity).order_by("-pk").first()
+    return group if group and group.state == GroupState.RUNNING and not _overlaps(group, source) else None
+
+
 def _similarity(starter: Starter, options: Options, now: datetime) -> str:
     """Digest of what makes requests similar: who, what, how and the day it is started (OBD-API.md, newgroup)."""
     same = {**options.as_json(), "custom": "", "contact_groups": []}
@@ -213,13 +232,10 @@ def _add_calls(group: CallGroup, options: Options, source: Source, now: datetime
     base, due_at = group.total, options.due_at(now)
     if options.carrier_group:
         Batch.objects.create(call_group=group, first=1, last=0, due_at=due_at)
+        batches = 1
     else:
         with connection.cursor() as cursor:
-            parameters = {"group": group.pk, "base": base, "now": now, **source.parameters}
-            cursor.execute(CALLS_SQL.format(source=source.sql), parameters)
-            end = base + cursor.rowcount
-        Batch.objects.bulk_create(
-            Batch(call_group=group, first=first, last=min(first + MAX_CALLS - 1, end), due_at=due_at)
-            for first in range(base + 1, end + 1, MAX_CALLS)
-        )
-    hand_over_later(group.pk, due_at)
+            parameters: dict[str, Any] = {"group": group.pk, "base": base, "now": now, "due": due_at, "size": MAX_CALLS}
+            cursor.execute(CALLS_SQL.format(source=source.sql), parameters | source.parameters)
+            batches = cursor.rowcount
+    hand_over_new_later(group, due_at, batches)

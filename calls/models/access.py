@@ -7,13 +7,28 @@ and a profile (the fields here) that says which contact groups, sounds, IVRs and
 from typing import TYPE_CHECKING, Any, Self
 
 from django.contrib.auth.models import AbstractUser, AnonymousUser
-from django.db import models
+from django.db import connection, models
+from django.utils.functional import cached_property
 
 if TYPE_CHECKING:
     from calls.models.contacts import ContactGroup
     from calls.models.media import IVR, Sound
 
 SEE_EVERYTHING = "calls.see_everything"
+
+HELD_SQL = """
+    ARRAY(
+        SELECT t.app_label || '.' || p.codename FROM auth_permission AS p
+        JOIN django_content_type AS t ON t.id = p.content_type_id
+        WHERE p.id IN (
+            SELECT permission_id FROM calls_user_user_permissions WHERE user_id = calls_user.id
+            UNION ALL
+            SELECT gp.permission_id FROM auth_group_permissions AS gp
+            JOIN calls_user_groups AS ug ON ug.group_id = gp.group_id WHERE ug.user_id = calls_user.id
+        )
+    )
+"""
+"""The permissions of a user, their own and those of their role: an expression on `calls_user`."""
 
 
 class User(AbstractUser):
@@ -38,6 +53,17 @@ class User(AbstractUser):
 
     class Meta(AbstractUser.Meta):
         permissions = [("see_everything", "Can see and use everything, whatever the profile says")]
+
+    @cached_property
+    def held_permissions(self) -> frozenset[str]:
+        """What the role and Django's admin give, such as `calls.add_callgroup`, looked up once."""
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {HELD_SQL} FROM calls_user WHERE id = %s", [self.pk])
+            return frozenset(name for (names,) in cursor for name in names)
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        """As Django's own, in one query instead of two: nothing here has permissions for single objects."""
+        return self.is_active and (self.is_superuser or (obj is None and perm in self.held_permissions))
 
     @property
     def sees_everything(self) -> bool:
@@ -71,6 +97,10 @@ class EnabledQuerySet(models.QuerySet[Any]):
         """The rows that `user` may see, which are those that they may use."""
         if not isinstance(user, User) or not user.is_active:
             return self.none()
-        if getattr(user, self.all_flag) or user.sees_everything:
+        if self.all_visible_to(user):
             return self
         return self.filter(pk__in=getattr(user, self.chosen).values("pk"))
+
+    def all_visible_to(self, user: User) -> bool:
+        """Whether there is nothing that this active user may not see."""
+        return getattr(user, self.all_flag) or user.sees_everything

@@ -53,14 +53,10 @@ class Callback(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     due_at = models.DateTimeField(default=timezone.now)
     tried_at = models.DateTimeField(null=True, help_text="When the last answer came, or was given up.")
-    first_failed_at = models.DateTimeField(
-        null=True, help_text="Since when it fails."
-    )
+    first_failed_at = models.DateTimeField(null=True, help_text="Since when it fails.")
     delivered_at = models.DateTimeField(null=True)
     http_status = models.PositiveSmallIntegerField(null=True)
-    answer = models.CharField(
-        max_length=300, blank=True, help_text="The answer begins so, or why there is none."
-    )
+    answer = models.CharField(max_length=300, blank=True, help_text="The answer begins so, or why there is none.")
 
     objects = CallbackQuerySet.as_manager()
 
