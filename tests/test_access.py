@@ -1,5 +1,6 @@
 """Every URL, for everybody: who gets what. A URL that is not in the table fails the test."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
@@ -19,7 +20,19 @@ from calls.dialing.plan import make_plan
 from calls.dialing.request import Options
 from calls.dialing.start import start
 from calls.forms.start import StartForm
-from calls.models import IVR, Batch, CallGroup, CallRequest, Contact, ContactGroup, Sound, Suppression, User
+from calls.models import (
+    IVR,
+    Batch,
+    Call,
+    Callback,
+    CallGroup,
+    CallRequest,
+    Contact,
+    ContactGroup,
+    Sound,
+    Suppression,
+    User,
+)
 from calls.models.dialing import BatchState
 from tests.factories import client_for, make_user
 
@@ -54,6 +67,9 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
     "call_group_not_placed": [("group batch", EDITOR_SEES, EDITOR_DOES)],
     "call_group_dropped": [("group invalid", ROW, NOT_SO), ("group callable", NOBODY, NOT_SO)],
     "call_group_dropped_csv": [("group invalid", ROW, NOT_SO)],
+    "callbacks": [("", EVERYBODY, NOT_SO)],
+    "callback_again": [("callback", "403 405 405 405 405", EDITOR_DOES)],
+    "callbacks_again": [("group", "403 405 405 405 405", EDITOR_DOES)],
     "calls": [("", EVERYBODY, NOT_SO)],
     "calls_export": [("", EVERYBODY, NOT_SO)],
     "start": [("", "403 200 200 403 200", "403 200 200 403 200")],
@@ -109,9 +125,21 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
     "password_change": [("", EVERYBODY, EVERYBODY)],
     "password_change_done": [("", EVERYBODY, NOT_SO)],
     "healthz": [("", "503 503 503 503 503", NOT_SO)],  # no worker lives here
+    "api": [("", "400 400 400 400 400", "400 400 400 400 400")],  # no method; a session is no key
+    "openapi": [("", EVERYBODY, NOT_SO)],
+    "api_docs": [("", EVERYBODY, NOT_SO)],
+    "api_keys": [("", EVERYBODY, NOT_SO)],
+    "api_key_new": [("", "403 200 200 200 200", "403 200 200 200 200")],
+    "api_key": [("key", "404 404 404 404 200", NOT_SO), ("own-key", EVERYBODY, NOT_SO)],
+    "api_key_revoke": [
+        ("key", "404 404 404 404 200", "404 404 404 404 302"),
+        ("own-key", EVERYBODY, "302 302 302 302 302"),
+    ],
 }
-OPEN = {"login": 200, "healthz": 503}
-"""What needs no sign-in, and what it answers to anybody."""
+OPEN = {"login": (200, 200), "healthz": (503, 405), "api": (400, 400), "openapi": (200, 405)}
+"""What needs no sign-in, and what it answers to anybody: to GET and to POST."""
+OTHER_NAMES = {"django-admin/login/", "api/v1", "api/v1/index.php"}
+"""Addresses without a name; the last two are the API's too."""
 
 
 def patterns(resolver: URLResolver, namespace: str = "") -> Iterator[str]:
@@ -138,7 +166,8 @@ class World:
         column = PEOPLE.index(person)
         for arguments, get, post in TABLE[name]:
             words, _, query = arguments.partition(" ?")
-            values = [self.words.get(word if word != "own" else f"{person}'s", word) for word in words.split()]
+            named = [re.sub("^own", f"{person}'s", word) for word in words.split()]
+            values = [self.words.get(word, word) for word in named]
             address = reverse(name, args=values) + (f"?{query}" if query else "")
             yield address, get.split()[column], post.split()[column]
 
@@ -156,7 +185,7 @@ def planned(owner: User) -> CallRequest:
 def started(owner: User) -> CallGroup:
     """A call group with three held calls and an invalid number."""
     typed = {"numbers": "+442079460001 +442079460002, +442079460003, 12"}
-    options = Options(play="1.sound", delay=900).as_json()
+    options = Options(play="1.sound", delay=900, callback="https://receiver.example/{obdid}").as_json()
     request = CallRequest.objects.create(owner=owner, typed=typed, options=options)
     make_plan(request)
     return start(request.pk)
@@ -176,10 +205,12 @@ def world(db: None) -> World:
     group = started(people["admin"])
     batch = Batch.objects.get(call_group=group)
     Batch.objects.filter(pk=batch.pk).update(state=BatchState.UNCONFIRMED)
+    Call.objects.filter(call_group=group, n=3).update(status="BUSY")
     contacts = ContactGroup.objects.create(name="Customers")
     words = {
         "group": group.pk,
         "batch": batch.pk,
+        "callback": Callback.objects.get().pk,
         "contacts": contacts.pk,
         "contact": Contact.objects.create(group=contacts, number="+442079460001").pk,
         "suppressed": Suppression.objects.create(number="+442079460002", reason="Asked").pk,
@@ -187,6 +218,8 @@ def world(db: None) -> World:
         "ivr": IVR.objects.get().number,
         "user": make_user("viewer").pk,
         "admins": planned(people["admin"]).pk,
+        "key": APIKey.make(make_user("operator"), "Of another user")[0].pk,
+        **{f"{name}'s-key": APIKey.make(user, name)[0].pk for name, user in people.items()},
         **{f"{name}'s": planned(user).pk for name, user in people.items()},
     }
     return World(words, people)
@@ -210,7 +243,7 @@ def refresh(address: str) -> dict[str, str]:
 
 
 def test_every_url_is_in_the_table() -> None:
-    assert {*NAMES} - {"django-admin/login/"} == {*TABLE}
+    assert {*NAMES} - OTHER_NAMES == {*TABLE}
 
 
 @pytest.mark.parametrize("person", PEOPLE)
@@ -233,7 +266,7 @@ def test_who_is_not_signed_in_is_sent_to_the_login_page(world: World, method: st
         for address, _, _ in world.addresses(name, "operator"):
             answer = ask(Client(), method, address)
             if name in OPEN:
-                right = answer.status_code in ({OPEN[name]} if method == "GET" else {200, 405})
+                right = answer.status_code == OPEN[name][method == "POST"]
             else:
                 right = answer.status_code == 302 and answer["Location"] == f"/login/?next={quote(address, safe='/')}"
             if not right:
