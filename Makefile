@@ -7,7 +7,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --fork-strat
 	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 TEMPLATES := $(shell find templates calls -name '*.html' 2>/dev/null)
 
-.PHONY: run test lint format bench lock clean
+.PHONY: run test lint format bench fuzz lock clean
 
 run: .venv/runtime.txt  ## Start the portal
 	@exec $(BIN)/python manage.py run
@@ -34,6 +34,9 @@ lock: .venv/dev.txt  ## Choose versions anew (ARGS="--upgrade" for the newest)
 
 bench: .venv/dev.txt  ## Measure what a large call group costs (SIZE=100000)
 	@$(BIN)/python -m tests.bench
+
+fuzz: .venv/dev.txt  ## Send the API 5,000 requests made from its OpenAPI description
+	@OBD_FUZZ=1500 $(BIN)/python -m pytest -q tests/api/test_fuzz.py
 
 clean:  ## Remove what these commands made; the portal's data (var/) stays
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache

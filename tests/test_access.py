@@ -22,6 +22,7 @@ from calls.dialing.start import start
 from calls.forms.start import StartForm
 from calls.models import (
     IVR,
+    APIKey,
     Batch,
     Call,
     Callback,

@@ -1,5 +1,6 @@
 """The API page for those who write programs, and the OpenAPI description: both from the table that validates."""
 
+import json
 from typing import Any
 
 from django.conf import settings
@@ -42,7 +43,7 @@ def _method(name: str) -> dict[str, Any]:
         "summary": words.summary,
         "text": words.text,
         "rows": [(row, _needed(row), describe.example_of(row)) for row in parameters.PARAMETERS[name]],
-        "sample": render_reply(words.sample, "json")[0],
+        "sample": json.dumps(json.loads(render_reply(words.sample, "json")[0]), indent=2),
     }
 
 

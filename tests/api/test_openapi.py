@@ -85,7 +85,7 @@ def test_examples_are_described_and_accepted(method: str, row: Parameter) -> Non
 
 TRIED = {
     "play": ["1.sound", "1.SOUND", "ivr:12", "IVR:12", "12.ivr", "12", ".sound", "1.mp3", "ivr:", "x1.sound", "1" * 19],
-    "message": ["Hello", "Caf\xe9", "“Quoted” \u2013 and so on", "a\nb", "a\x07b", "x" * 1000, "x" * 1001, "\U0001f600"],
+    "message": ["Hello", "Caf\xe9", "“Quoted” \u2013 and so on", "a\nb", "a\x07b", "x" * 1000, "x" * 1001],
     "retries": ["0", "2", "3", "10"],
     "campaign": ["Spring sale", "Frühling", "a\tb", "a\u2028b", "x" * 100, "x" * 101],
     "newgroup": ["0", "1", "2"],

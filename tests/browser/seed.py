@@ -21,7 +21,9 @@ from calls.dialing.plan import make_plan  # noqa: E402
 from calls.dialing.request import Options  # noqa: E402
 from calls.models import (  # noqa: E402
     IVR,
+    APIKey,
     Call,
+    Callback,
     CallGroup,
     CallRequest,
     Contact,
@@ -105,8 +107,30 @@ def call_groups(owner: User) -> dict[str, CallGroup]:
     request = request_of(owner)
     CallRequest.objects.filter(pk=request.pk).update(call_group=groups["finished"], state=RequestState.STARTED)
     groups["finished"].contact_groups.set(ContactGroup.objects.all()[:2])
+    add_callbacks(groups["finished"])
     Call.objects.filter(call_group=groups["finished"], n=1).update(digits="1", name="Asha Example", custom="order-1")
     return groups
+
+
+def add_callbacks(group: CallGroup) -> None:
+    """Callbacks in every state for calls of a call group that has ended."""
+    now = timezone.now()
+    url = "https://receiver.example/calls/done?" + "&".join(f"field{i}={{obdid}}" for i in range(12))
+    CallGroup.objects.filter(pk=group.pk).update(callback=url, meta={"note": "a-word-without-any-space-" * 20})
+    kinds: list[dict[str, Any]] = [
+        {"state": "delivered", "attempts": 1, "http_status": 200, "answer": "", "tried_at": now, "delivered_at": now},
+        {"state": "delivered", "attempts": 3, "http_status": 200, "answer": "x" * 300, "tried_at": now},
+        {"state": "pending", "attempts": 9, "http_status": 503, "answer": "Try again later.", "tried_at": now,
+         "due_at": now + timedelta(days=1), "first_failed_at": now},
+        {"state": "pending", "due_at": now + timedelta(days=1)},
+        {"state": "failed", "attempts": 37, "answer": "No answer within 10 seconds.", "tried_at": now},
+        {"state": "failed", "attempts": 37, "tried_at": now,
+         "answer": "Not requested: receiver.example is at 10.0.0.1, a private address."},
+    ]  # fmt: skip
+    Callback.objects.bulk_create(
+        Callback(call=call, call_group=group, host="receiver.example", **kinds[call.n % len(kinds)])
+        for call in group.calls.order_by("n")[:20]
+    )
 
 
 def people() -> dict[str, User]:
@@ -124,6 +148,17 @@ def people() -> dict[str, User]:
     }
 
 
+def api_keys(owner: User) -> APIKey:
+    """A key in each state; the answer is one that was used, with a long label and many networks."""
+    now = timezone.now()
+    APIKey.make(owner, "Old shop", expires_at=now - timedelta(days=3))
+    APIKey.make(owner, "Lost", revoked_at=now)
+    networks = [f"2001:db8:{i:x}::/48" for i in range(40)]
+    used: dict[str, Any] = {"last_used_at": now, "last_used_from": "2001:db8:1::7", "expires_at": now}
+    used["expires_at"] += timedelta(days=90)
+    return APIKey.make(owner, "a-label-without-any-space-" * 3, networks=networks, **used)[0]
+
+
 def main() -> None:
     """Make the rows and print the address of each page, by name."""
     admin = User.objects.get(username="admin")
@@ -137,7 +172,7 @@ def main() -> None:
     Sound.objects.create(number=9_007_199_254_740_992, name="Held by the carrier, and its name is a long one " * 2)
     IVR.objects.create(number=1234, name="Survey", keys={key: f"What key {key} means" for key in "123456789*0#"})
     groups = call_groups(admin)
-    contact = full.contacts.latest("pk")
+    contact, key = full.contacts.latest("pk"), api_keys(admin)
     unconfirmed = groups["unconfirmed"].batches.get(state="unconfirmed")
     pages = {f"call group, {state}": reverse("call_group", args=[group.pk]) for state, group in groups.items()}
     finished, running = groups["finished"].pk, groups["running"].pk
@@ -163,6 +198,7 @@ def main() -> None:
         "call, running": reverse("call", args=[running, 185]),
         "call, held": reverse("call", args=[running, 300]),
         "call, unconfirmed": reverse("call", args=[groups["unconfirmed"].pk, 1]),
+        "callbacks of a call group": reverse("callbacks") + f"?call={finished}",
         "calls again": reverse("start") + f"?again={finished}",
         "contact group": reverse("contact_group", args=[full.pk]),
         "contact group, empty": reverse("contact_group", args=[empty.pk]),
@@ -179,6 +215,8 @@ def main() -> None:
         "user": reverse("user", args=[named["nobody"].pk]),
         "user, password": reverse("user_password", args=[make_user("viewer", "forgetful").pk]),
         "user, sounds": reverse("user_choices", args=[named["nobody"].pk, "sounds"]),
+        "API key": reverse("api_key", args=[key.pk]),
+        "API key, revoke": reverse("api_key_revoke", args=[key.pk]),
     }
     json.dump(pages, sys.stdout)
 
