@@ -11,10 +11,12 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from calls.api.callbacks import values_of
 from calls.dialing import export
 from calls.dialing.changes import CARRIER
 from calls.forms.filters import CallsFilter, CallsOfGroupFilter
 from calls.models import IVR, Batch, Call, Callback, CallbackState, CallGroup, User
+from calls.obd.parameters import fill_callback
 from calls.obd.statuses import FINAL, Status
 from calls.views.call_groups import csv_response, visible_group
 from calls.views.paging import keyset, walk
@@ -141,6 +143,7 @@ def call(request: HttpRequest, pk: int, n: int) -> HttpResponse:
         "batch": _batch_of(group, n),
         "keys": _keys(cast("User", request.user), group, found),
         "callback": callback,
+        "callback_url": fill_callback(group.callback, values_of(found, group)) if callback else "",
     }
     is_over = found.status in FINAL and not (callback and callback.state == CallbackState.PENDING)
     return live(request, "calls/call.html", "call", context, final=is_over)

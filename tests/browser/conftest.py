@@ -58,8 +58,10 @@ def carrier() -> Iterator[ObdServer]:
 
 @pytest.fixture(scope="package")
 def obd(carrier: ObdServer) -> Iterator[Portal]:
-    """A portal that hands its calls to `carrier`."""
-    with running_portal(CARRIER="obd", OBD_BASE_URL=carrier.url, OBD_API_KEY=carrier.key) as portal:
+    """A portal that hands its calls to `carrier`, and whose callbacks may reach the loopback."""
+    with running_portal(
+        CARRIER="obd", OBD_BASE_URL=carrier.url, OBD_API_KEY=carrier.key, CALLBACK_ALLOW="127.0.0.0/8"
+    ) as portal:
         yield portal
 
 

@@ -2,7 +2,9 @@
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,12 +12,12 @@ from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.desk import PATIENCE, Desk
 from tests.browser.portal import Portal
+from tests.callbacks.receiver import Receiver, listening
 from tests.factories import number
 from tests.obd_server import KEY, ObdServer
 
 NUMBERS = [number(i) for i in range(450)]
 ZONE = ZoneInfo("Asia/Kolkata")
-CALLBACK = "https://example.com/done?id={obdid}&status={status}&meta={meta}"
 
 
 @pytest.fixture
@@ -41,6 +43,13 @@ def desk(context: BrowserContext, carrier: ObdServer) -> Desk:
     return desk
 
 
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Where the portal's callbacks go."""
+    with listening() as receiver:
+        yield receiver
+
+
 def finish(desk: Desk) -> None:
     expect(desk.page.locator("#summary h1")).to_contain_text("Finished", timeout=PATIENCE)
 
@@ -50,8 +59,11 @@ def national(numbers: list[str]) -> list[str]:
     return [number.removeprefix("+44") for number in numbers]
 
 
-def test_450_numbers_with_every_option_arrive_as_three_requests(desk: Desk, carrier: ObdServer) -> None:
+def test_450_numbers_with_every_option_arrive_as_three_requests(
+    desk: Desk, carrier: ObdServer, receiver: Receiver
+) -> None:
     page = desk.page
+    callback = receiver.url + "/done?id={obdid}&status={status}&meta={meta}"
     desk.fill_start(
         "\n".join(NUMBERS),
         sound="123.sound Reminder",
@@ -60,14 +72,14 @@ def test_450_numbers_with_every_option_arrive_as_three_requests(desk: Desk, carr
             "Delay": "7",
             "Custom references": ",".join(f"order-{i}" for i in range(450)),
             "Metadata": '{"ticket": 42, "who": "Zoë"}',
-            "Callback URL": CALLBACK,
+            "Callback URL": callback,
         },
     )
     page.get_by_label("Retries").select_option("2")
     page.get_by_role("radio", name="The carrier:").check()
     desk.check()
     facts = page.locator(".facts")
-    for shown in ("123.sound", "Spring & summer, 10 % off", CALLBACK, "Zoë", "3, of at most 200 numbers each"):
+    for shown in ("123.sound", "Spring & summer, 10 % off", callback, "Zoë", "3, of at most 200 numbers each"):
         expect(facts).to_contain_text(shown)
     group = desk.confirm()
     finish(desk)
@@ -98,6 +110,17 @@ def test_450_numbers_with_every_option_arrive_as_three_requests(desk: Desk, carr
     expect(page.locator("#summary .sentence")).to_contain_text("450 of 450 calls were reached")
     page.goto(f"/call-groups/{group}/calls/450/")
     expect(page.get_by_role("main")).to_contain_text("order-449")
+
+    # The carrier is not told the callback URL: the portal itself requests it, once for each call.
+    receiver.wait_for(450)
+    told = [parse_qs(target.removeprefix("/done?")) for target in receiver.targets]
+    assert sorted(each["id"][0] for each in told) == sorted(obd_ids.values())
+    assert {each["status"][0] for each in told} == {"COMPLETED"}
+    assert all(json.loads(each["meta"][0]) == {"ticket": 42, "who": "Zoë"} for each in told)
+    expect(page.get_by_role("main")).to_contain_text("Delivered", timeout=PATIENCE)
+    page.goto(f"/callbacks/?call={group}-450")
+    expect(page.locator("#callbacks-table tbody tr")).to_have_count(1)
+    expect(page.locator("#callbacks-table")).to_contain_text("200")
 
 
 def test_a_schedule_is_given_on_when_the_carrier_waits(

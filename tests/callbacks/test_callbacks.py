@@ -268,7 +268,7 @@ def test_every_attempt_has_the_same_id_and_a_fresh_signature(
     receiver.status = 500
     deliver()
     Callback.objects.update(due_at=timezone.now())
-    monkeypatch.setattr(callbacks.time, "time", lambda: 1_800_000_000.5)
+    monkeypatch.setattr("calls.api.callbacks.time.time", lambda: 1_800_000_000.5)
     deliver()
     first, second = receiver.received
     assert first["webhook-id"] == second["webhook-id"]

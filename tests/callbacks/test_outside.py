@@ -91,7 +91,7 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
             raise ConnectionRefusedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(outside.socket, "socket", Socket)
+        patch.setattr("calls.api.outside.socket.socket", Socket)
         yield made
 
 
@@ -190,7 +190,7 @@ def test_further_addresses_are_tried(monkeypatch: pytest.MonkeyPatch, receiver: 
                 raise ConnectionRefusedError
             super().connect(address)
 
-    monkeypatch.setattr(outside.socket, "socket", Socket)
+    monkeypatch.setattr("calls.api.outside.socket.socket", Socket)
     with resolver(monkeypatch, ["127.0.0.9", "127.0.0.1"]):
         assert get(f"http://example.com:{receiver.port}/", nothing).status == 200
     assert receiver.received[0]["host"] == f"example.com:{receiver.port}"
