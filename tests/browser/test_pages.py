@@ -9,11 +9,10 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import WIDE
 from tests.browser.desk import PATIENCE, Desk, Watch
@@ -97,7 +96,6 @@ FAULTS = """async (contrast) => {
 def look(page: Page, name: str) -> None:
     """Look at the page that is shown, in both widths and themes."""
     assert page.title().endswith("OBD Portal")
-    page.evaluate(AXE_SCRIPT)
     faults = {}
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
@@ -113,30 +111,56 @@ def look(page: Page, name: str) -> None:
     assert {key: found for key, found in faults.items() if found} == {}
 
 
-class Cookies:
-    """Who has signed in once need not do so for each page."""
+class Windows:
+    """One window for each person, kept from page to page, in which axe is there already."""
 
-    def __init__(self) -> None:
-        self.kept: dict[str, Any] = {}
+    def __init__(self, browser: Browser, url: str) -> None:
+        self.browser, self.url = browser, url
+        self.open: dict[str, tuple[Page, Watch]] = {}
 
-    def sign_in(self, context: BrowserContext, username: str) -> Page:
-        page = context.new_page()
-        if username in self.kept:
-            context.add_cookies(self.kept[username])
-        else:
-            Desk(page).sign_in(username, PASSWORD if username == "admin" else OTHERS_PASSWORD)
-            self.kept[username] = context.cookies()
+    def of(self, username: str) -> Page:
+        """The window of this user (without a name: of who is not signed in), as wide as at first."""
+        if username not in self.open:
+            context = self.browser.new_context(base_url=self.url, viewport=WIDE)
+            context.add_init_script(AXE_SCRIPT)
+            page = context.new_page()
+            self.open[username] = page, Watch(context, self.url)
+            if username:
+                Desk(page).sign_in(username, PASSWORD if username == "admin" else OTHERS_PASSWORD)
+        page, _ = self.open[username]
+        page.set_viewport_size(WIDE)
         return page
+
+    def complaints(self) -> list[str]:
+        """What no page may do and one has done since the last call."""
+        found = [complaint for _, watch in self.open.values() for complaint in watch.complaints]
+        for _, watch in self.open.values():
+            watch.complaints.clear()
+        return found
 
 
 @pytest.fixture(scope="module")
-def cookies() -> Cookies:
-    return Cookies()
+def all_windows(browser: Browser, sandbox: Portal) -> Iterator[Windows]:
+    windows = Windows(browser, sandbox.url)
+    yield windows
+    for page, _ in windows.open.values():
+        page.context.close()
 
 
 @pytest.fixture
-def admin(context: BrowserContext, cookies: Cookies) -> Page:
-    return cookies.sign_in(context, "admin")
+def windows(all_windows: Windows) -> Iterator[Windows]:
+    yield all_windows
+    assert all_windows.complaints() == []
+
+
+@pytest.fixture
+def admin(windows: Windows) -> Page:
+    return windows.of("admin")
+
+
+@pytest.fixture
+def stranger(windows: Windows) -> Page:
+    return windows.of("")
 
 
 class TestLooks:
@@ -152,20 +176,19 @@ class TestLooks:
         look(admin, name)
 
     @pytest.mark.parametrize("name", EMPTY)
-    def test_for_who_sees_nothing(
-        self, context: BrowserContext, cookies: Cookies, pages: dict[str, str], name: str
-    ) -> None:
-        page = cookies.sign_in(context, "nobody")
+    def test_for_who_sees_nothing(self, windows: Windows, pages: dict[str, str], name: str) -> None:
+        page = windows.of("nobody")
         page.goto(EMPTY[name])
         look(page, name)
 
     @pytest.mark.parametrize("name", ["call group, running", "contact group", "contact groups", "sounds"])
-    def test_for_a_viewer(self, context: BrowserContext, cookies: Cookies, pages: dict[str, str], name: str) -> None:
-        page = cookies.sign_in(context, "viewer")
+    def test_for_a_viewer(self, windows: Windows, pages: dict[str, str], name: str) -> None:
+        page = windows.of("viewer")
         page.goto({**pages, **PLAIN}[name])
         look(page, f"{name}, of a viewer")
 
-    def test_of_signing_in_and_being_refused(self, page: Page) -> None:
+    def test_of_signing_in_and_being_refused(self, stranger: Page) -> None:
+        page = stranger
         page.goto("/login/")
         look(page, "login")
         desk = Desk(page)
@@ -179,7 +202,8 @@ class TestLooks:
         expect(page.get_by_role("heading", level=1)).to_have_text("Too many wrong passwords")
         look(page, "login, locked")
 
-    def test_of_a_form_whose_token_is_old(self, page: Page) -> None:
+    def test_of_a_form_whose_token_is_old(self, stranger: Page) -> None:
+        page = stranger
         page.goto("/login/")
         page.evaluate("document.querySelector('[name=csrfmiddlewaretoken]').value = 'old'")
         page.get_by_label("Username").fill("admin")
@@ -228,7 +252,6 @@ class TestLooks:
         admin.goto("/")
         admin.get_by_role("button", name="Menu", exact=True).click()
         expect(admin.get_by_role("link", name="Suppression")).to_be_visible()
-        admin.evaluate(AXE_SCRIPT)
         assert admin.evaluate(FAULTS, True) == []
         if SCREENSHOTS:
             admin.screenshot(path=Path(SCREENSHOTS, "menu-360-light.png"))
