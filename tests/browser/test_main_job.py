@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.desk import PATIENCE, Desk, Watch
+from tests.factories import number
 
 # The last digit decides how a sandbox call ends: 6 no answer, 7 busy, 9 failed; 8 is reached on a retry only.
 REACHED = [f"+4420794603{i:02}" for i in (0, 1, 2, 3, 4, 5, 10, 11)]
@@ -216,6 +217,25 @@ class TestConfirming:
         desk.check()
         desk.press("Don't start")
         expect(page.get_by_label("Phone numbers")).to_have_value("020 7946 0500, 020 7946 0501")
+
+
+def test_a_large_group_is_planned_and_started_in_a_worker(desk: Desk, tmp_path: Path) -> None:
+    page = desk.page
+    file = tmp_path / "many.csv"
+    file.write_text("name,phone\n" + "".join(f"Person {i},{number(i)}\n" for i in range(2_100)))
+    page.goto("/contact-groups/new/")
+    page.get_by_label("Name").fill("Many")
+    page.get_by_label("CSV file").set_input_files(file)
+    desk.press("Create contact group")
+    desk.expect_message("2,100 contacts added")
+    desk.follow("Start calls to this group")
+    page.get_by_label("Sound", exact=True).select_option(label="1.sound Demo: chime")
+    desk.check()
+    expect(desk.button("Start 2,100 calls")).to_be_visible(timeout=PATIENCE)  # the page found out by itself
+    expect(page.locator(".facts")).to_contain_text("11, of at most 200 numbers each")
+    desk.confirm()
+    expect(page.locator("#summary")).to_contain_text("of 2,100 calls")
+    expect(page.locator("#summary .stats")).to_contain_text(re.compile(r"Handed over\s*2,100"), timeout=PATIENCE)
 
 
 class TestSteering:
