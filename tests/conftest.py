@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import hypothesis
@@ -39,7 +40,8 @@ def _drop_leftovers(url: str) -> None:
         for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall():
             process = name.removeprefix(TEST_DATABASE)
             if process != name and not psutil.pid_exists(int(process.partition("_")[0])):
-                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+                with suppress(psycopg.Error):  # another run drops it at this moment
+                    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 if "DATABASE_URL" not in os.environ:
