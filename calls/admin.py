@@ -25,6 +25,7 @@ from calls.models import (
     SEE_EVERYTHING,
     Batch,
     Call,
+    Callback,
     CallGroup,
     CallRequest,
     CarrierState,
@@ -167,6 +168,13 @@ admin.site.register(
     list_display=["obd_id", "number", "status", "word", "carrier_id", "created_at", "ended_at"],
     list_filter=["status"],
     search_fields=["number__startswith", "call_group__id__exact"],
+)
+admin.site.register(
+    Callback,
+    ReadOnly,
+    list_display=["id", "call_group_id", "host", "state", "attempts", "due_at", "http_status"],
+    list_filter=["state"],
+    search_fields=["call_group__id__exact"],
 )
 admin.site.register(
     CarrierState,
