@@ -1,6 +1,7 @@
 """From an HTTP request to the texts of its parameters (OBD-API.md, "Endpoint and authentication")."""
 
 import codecs
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -19,6 +20,7 @@ DRAINED = 16 * 1024 * 1024
 """Bytes of a refused body that are read all the same: many clients look for the answer only when all is sent."""
 
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+_WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
 UNREADABLE = (MultiPartParserError, BadRequest, SuspiciousOperation, RawPostDataException, UnreadablePostError)
 
 KNOWN = {"method", "api_key"} | {
@@ -89,10 +91,10 @@ def _body(request: HttpRequest, charset: str) -> QueryDict:
 
 
 def _length(request: HttpRequest) -> int:
-    try:
-        return max(0, int(request.META.get("CONTENT_LENGTH") or 0))
-    except ValueError:
-        return 0  # Django reads nothing of such a body either
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not _WHOLE.fullmatch(length):
+        raise ApiError(400, "Content-Length: is not a whole number")
+    return int(length)
 
 
 def _is_utf8(charset: str) -> bool:
@@ -104,7 +106,7 @@ def _is_utf8(charset: str) -> bool:
 
 def _drain(request: HttpRequest) -> None:
     """Read the rest of a refused body, in vain."""
-    left = min(_length(request), DRAINED)
-    with suppress(*UNREADABLE, ValueError):
+    with suppress(*UNREADABLE, ApiError):
+        left = min(_length(request), DRAINED)
         while left > 0 and (chunk := request.read(65_536)):
             left -= len(chunk)
