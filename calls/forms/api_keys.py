@@ -72,7 +72,7 @@ class APIKeyForm(forms.Form):
         min_value=1,
         max_value=1_000_000,
         initial=600,
-        help_text="More are answered with 429.",
+        help_text="Further ones are answered with 429.",
     )
 
     def __init__(self, *args: Any, actor: User | None, **kwargs: Any) -> None:
