@@ -55,7 +55,8 @@ if "DATABASE_URL" not in os.environ:
 
 from django.conf import settings as django_settings  # noqa: E402 - reads DATABASE_URL
 
-django_settings.DATABASES["default"]["TEST"] = {"NAME": f"{TEST_DATABASE}{os.getpid()}"}
+_database = django_settings.DATABASES["default"]
+_database["TEST"] = _database.get("TEST", {}) | {"NAME": f"{TEST_DATABASE}{os.getpid()}"}
 django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick
 django_settings.STORAGES = django_settings.STORAGES | {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # needs no collectstatic
