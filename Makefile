@@ -7,7 +7,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --fork-strat
 	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 TEMPLATES := $(shell find templates calls -name '*.html' 2>/dev/null)
 
-.PHONY: run test lint format bench fuzz lock clean
+.PHONY: run test lint format bench collection fuzz lock clean
 
 run: .venv/runtime.txt  ## Start the portal
 	@exec $(BIN)/python manage.py run
@@ -32,8 +32,11 @@ lock: .venv/dev.txt  ## Choose versions anew (ARGS="--upgrade" for the newest)
 	$(BIN)/$(COMPILE) $(ARGS) -o requirements.txt pyproject.toml
 	$(BIN)/$(COMPILE) $(ARGS) -o tests/requirements.txt -c requirements.txt --group dev
 
-bench: .venv/dev.txt  ## Measure what a large call group costs (SIZE=100000)
+bench: .venv/dev.txt  ## Measure what a large call group and the API cost (SIZE=100000, ONLY=api)
 	@$(BIN)/python -m tests.bench
+
+collection: .venv/dev.txt  ## Run the specification's collection with Postman's runner (needs Node)
+	@$(BIN)/python -m tests.collection
 
 fuzz: .venv/dev.txt  ## Send the API 5,000 requests made from its OpenAPI description
 	@OBD_FUZZ=1500 $(BIN)/python -m pytest -q tests/api/test_fuzz.py

@@ -23,6 +23,8 @@ from typing import Any
 import psutil
 import requests
 
+from tests.bench_api import measure_api
+
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = int(os.environ.get("SIZE", "100000"))
 SMALL = 100
@@ -55,7 +57,7 @@ def portal(data_dir: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         "CARRIER_RATE": "1000",
         "DEMO_DATA": "false",
         "ADMIN_PASSWORD": PASSWORD,
-        "DJANGO_SETTINGS_MODULE": "obdportal.settings",
+        "DJANGO_SETTINGS_MODULE": "tests.bench_settings",
     }
     os.environ.pop("DATABASE_URL", None)
     process = subprocess.Popen([sys.executable, "manage.py", "run"], cwd=ROOT, stdout=subprocess.DEVNULL)
@@ -216,6 +218,9 @@ def measure(address: str, process: subprocess.Popen[bytes]) -> None:
     from calls.models import CallGroup
 
     operator = Operator(address)
+    if os.environ.get("ONLY") == "api":
+        measure_api(address, operator.session)
+        return
     small, large = fill(SMALL), fill(SIZE)
     small_group, _, _ = operator.start(small)
     wait(lambda: CallGroup.objects.finished().filter(pk=small_group).exists(), 300)
@@ -228,6 +233,7 @@ def measure(address: str, process: subprocess.Popen[bytes]) -> None:
     print(f"\n  all {SIZE:,} calls handed over and final {time.monotonic() - began:.0f} s after the start")
     compare(operator, f"Pages of a finished call group of {SIZE:,}", pages_of(group, large))
     export(operator, group, SIZE)
+    measure_api(address, operator.session)
     for kind, peak in peak_memory(process).items():
         print(f"  peak memory, {kind}: {peak:.0f} MiB")
 
