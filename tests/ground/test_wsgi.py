@@ -15,7 +15,7 @@ def test_no_charset_of_a_request_breaks_it(charset: str) -> None:
 
     seen: list[str] = []
 
-    def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
+    def start_response(status: str, headers: Any, _: Any = None, /) -> Any:
         seen.append(status)
 
     environ: dict[str, Any] = {
