@@ -45,7 +45,7 @@ def zipped() -> bytes:
         (b"RIFF\x24\0\0\0AVI LIST" + bytes(500), "This is an AVI video."),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500), "This is a HEIF or AVIF image."),
         (zipped(), "This is a ZIP archive or an office document."),
-        (gzip.compress(b"x" * 500), "This is a GZIP archive."),
+        (gzip.compress(b"x" * 500, mtime=0), "This is a GZIP archive."),
         (b"\x7fELF" + bytes(500), "This is a program."),
         (b"MThd\0\0\0\6" + bytes(500), "This is a MIDI file (notes, no recorded sound)."),
         (b"\x1a\x45\xdf\xa3" + bytes(500), "This is a Matroska or WebM file."),
