@@ -22,6 +22,7 @@ TOKEN_LENGTH = 64
 """Characters of an `Idempotency-Key`."""
 
 _CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029\ufffd"
+_TYPOGRAPHIC = "".join(sorted(char for char in map(chr, cleaning.PLAIN) if char > "~"))
 _REFERENCE = "[A-Za-z0-9_-]"
 _NAME = r"[A-Za-z_$][A-Za-z0-9_$]*"
 _ID = "[0-9]{1,18}"
@@ -36,6 +37,14 @@ _PLAY = f"{_ID}[.][Ss][Oo][Uu][Nn][Dd]|[Ii][Vv][Rr]:{_ID}|{_ID}[.][Ii][Vv][Rr]"
 def _text(pattern: str, **more: Any) -> Schema:
     """Text whose ends are stripped before it is read; blank is the same as missing."""
     return {"type": "string", "pattern": rf"^\s*(?:{pattern})?\s*$", **more}
+
+
+def _up_to(most: int, inside: str, ends: str) -> str:
+    """Text of up to `most` characters, which is counted without the space around it."""
+    return f"{ends}(?:{inside}{{0,{max(most - 2, 0)}}}{ends})?"
+
+
+_TOKEN = _up_to(TOKEN_LENGTH, "[ -~]", "[!-~]")
 
 
 def _list(item: str, most: int) -> str:
@@ -60,12 +69,12 @@ def _mobile(_row: Parameter) -> Schema:
 
 def _contact_groups(row: Parameter) -> Schema:
     ids = rf"[\s,]*{_ID}(?:\s*,[\s,]*{_ID}){{0,{row.limits['max_items'] - 1}}}[\s,]*"
-    name = rf"(?=[^,]*[^0-9\s,])[^,{_CONTROL}]{{1,{row.limits['max_length']}}}"
-    return _text(f"{ids}|{name}")
+    name = _up_to(row.limits["max_length"], f"[^,{_CONTROL}]", rf"[^,{_CONTROL}\s]")
+    return _text(rf"{ids}|(?![0-9]+\s*$){name}")
 
 
 def _one_line(row: Parameter) -> Schema:
-    return _text(f"[^{_CONTROL}]*", maxLength=row.limits["max_length"])
+    return _text(_up_to(row.limits["max_length"], f"[^{_CONTROL}]", rf"[^{_CONTROL}\s]"))
 
 
 def _play(_row: Parameter) -> Schema:
@@ -73,8 +82,8 @@ def _play(_row: Parameter) -> Schema:
 
 
 def _message(row: Parameter) -> Schema:
-    typographic = "".join(sorted(char for char in map(chr, cleaning.PLAIN) if char > "~"))
-    return _text(rf"[\t\n\r -~{typographic}]*", maxLength=row.limits["max_length"])
+    plain = "".join(char for char in _TYPOGRAPHIC if not char.isspace())
+    return _text(_up_to(row.limits["max_length"], rf"[\t\n\r -~{_TYPOGRAPHIC}]", f"[!-~{plain}]"))
 
 
 def _schedule_time(_row: Parameter) -> Schema:
@@ -83,7 +92,7 @@ def _schedule_time(_row: Parameter) -> Schema:
 
 def _meta(row: Parameter) -> Schema:
     content = {"contentMediaType": "application/json", "contentSchema": {"type": "object"}}
-    return {"type": "string", "format": "json-object", "maxLength": row.limits["max_bytes"], **content}
+    return _text(_up_to(row.limits["max_bytes"], r"[\s\S]", r"\S"), format="json-object", **content)
 
 
 def _references(row: Parameter) -> Schema:
@@ -94,12 +103,13 @@ def _callback(row: Parameter) -> Schema:
     placeholder = "|".join(parameters.PLACEHOLDERS)
     rest = rf"[/?#](?:[!-\[\]-z|~]|\{{(?:{placeholder})\}})*"
     host = r"[A-Za-z0-9_-]+(?:[.][A-Za-z0-9_-]+)*[.]?|\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]"
-    pattern = rf"[Hh][Tt][Tt][Pp][Ss]?://(?:{host})(?::[0-9]{{1,5}})?(?:{rest})?"
-    return _text(pattern, format="callback-url", maxLength=row.limits["max_length"])
+    short = rf"(?!\S{{{row.limits['max_length'] + 1}}})"
+    pattern = rf"{short}[Hh][Tt][Tt][Pp][Ss]?://(?:{host})(?::[0-9]{{1,5}})?(?:{rest})?"
+    return _text(pattern, format="callback-url")
 
 
 def _identifier(row: Parameter) -> Schema:
-    return _text(rf"{_NAME}(?:[.]{_NAME})*", maxLength=row.limits["max_length"])
+    return _text(rf"(?!\S{{{row.limits['max_length'] + 1}}}){_NAME}(?:[.]{_NAME})*")
 
 
 def _call_ids(row: Parameter) -> Schema:
@@ -308,7 +318,10 @@ def document(origin: str) -> Schema:
                     "name": "Idempotency-Key",
                     "in": "header",
                     "description": "For voice.call: the same key and parameters within 24 hours start nothing again.",
-                    "schema": {"type": "string", "pattern": f"^[ -~]{{1,{TOKEN_LENGTH}}}$"},
+                    "schema": {
+                        "type": "string",
+                        "pattern": f"^[ \\t]*(?:{_up_to(TOKEN_LENGTH, '[ -~]', '[!-~]')})?[ \\t]*$",
+                    },
                 }
             },
             "securitySchemes": {

@@ -85,9 +85,13 @@ def test_examples_are_described_and_accepted(method: str, row: Parameter) -> Non
 
 TRIED = {
     "play": ["1.sound", "1.SOUND", "ivr:12", "IVR:12", "12.ivr", "12", ".sound", "1.mp3", "ivr:", "x1.sound", "1" * 19],
-    "message": ["Hello", "Caf\xe9", "“Quoted” \u2013 and so on", "a\nb", "a\x07b", "x" * 1000, "x" * 1001],
+    "message": [
+        "Hello", "Caf\xe9", "“Quoted” \u2013 and so on", "a\nb", "a\x07b", " a\n",
+        " " * 1001, "x" * 1000, "x" * 1001,
+    ],
     "retries": ["0", "2", "3", "10"],
-    "campaign": ["Spring sale", "Frühling", "a\tb", "a\u2028b", "x" * 100, "x" * 101],
+    "meta": ["{}", '{"a": 1}', "x", " " * 8193, "{" + " " * 8190 + "}", "{" + " " * 8191 + "}"],
+    "campaign": [" " * 101, " a ", "Spring sale", "Frühling", "a\tb", "a\u2028b", "x" * 100, "x" * 101],
     "newgroup": ["0", "1", "2"],
     "scheduletime": ["tomorrow", "2026-03-02", "1772460000000"],
     "delay": ["0", "900", "901"],
@@ -99,7 +103,7 @@ TRIED = {
         "https://example.com/a\\b", "https://example.com?status={status}#x", "https://example.com/" + "x" * 2000,
     ],
     "format": ["json", "text", "yaml"],
-    "jsonp": ["callback", "a.b", "$x", "1a", "a..b", "a b", "alert(1)", "x" * 100, "x" * 101],
+    "jsonp": [" " * 101, " a ", "callback", "a.b", "$x", "1a", "a..b", "a b", "alert(1)", "x" * 100, "x" * 101],
     "group": ["12", "12,15", "12, 15,", "VIP", "V,I", "12,VIP", "9" * 18, "9" * 19, "x" * 100, "x" * 101, "a\x07"],
     "id": ["1", "1-1", "1-1,2", "1-1;2", "1-1-1", "x", ",", "1,,2", ",".join(["1-1"] * 200), ",".join(["1-1"] * 201)],
     "groupid": ["1", "1-1", "x", "1,2"],
