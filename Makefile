@@ -13,7 +13,7 @@ run: .venv/runtime.txt  ## Start the portal
 	@exec $(BIN)/python manage.py run
 
 test: .venv/dev.txt  ## Run all tests (ARGS="-k name" for some)
-	@OBD_CHROMIUM="$$(.ci/chromium)" && export OBD_CHROMIUM && exec $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	@OBD_CHROMIUM="$$(.ci/chromium)" && export OBD_CHROMIUM && exec $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/dev.txt  ## Check style and types
 	$(BIN)/ruff check

@@ -4,6 +4,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -78,7 +79,8 @@ class Answer(BaseHTTPRequestHandler):
         if status != 204:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        with suppress(ConnectionError):  # the page was left meanwhile
+            self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

@@ -65,7 +65,7 @@ def far() -> Iterator[Portal]:
 @pytest.fixture(scope="module")
 def near(far: Portal) -> Iterator[Portal]:
     """The portal that hands its calls to `far`."""
-    key = far.run("-m", "tests.whole.far")
+    key = far.run("-m", "tests.api.whole.far")
     address = f"{far.url}/api/v1/"
     with running_portal(
         CARRIER="obd", OBD_BASE_URL=address, OBD_API_KEY=key, CARRIER_RATE="100", CALLBACK_ALLOW="127.0.0.0/8"
@@ -75,12 +75,12 @@ def near(far: Portal) -> Iterator[Portal]:
 
 def test_a_thousand_calls_ring_once_and_end_alike_on_both(far: Portal, near: Portal, listener: Listener) -> None:
     options = {"retries": 1, "campaign": "Two portals", "delay": 1, "meta": {"ticket": 42}, "callback": listener.url}
-    near.run("-m", "tests.whole.near", "1000", json.dumps(options))
+    near.run("-m", "tests.api.whole.near", "1000", json.dumps(options))
     deadline = time.monotonic() + PATIENCE
-    while (here := near.run("-m", "tests.whole.look"))["open"] or len(listener.came) < 1000:
+    while (here := near.run("-m", "tests.api.whole.look"))["open"] or len(listener.came) < 1000:
         assert time.monotonic() < deadline, (here["open"], len(listener.came))
         time.sleep(2)
-    there = far.run("-m", "tests.whole.look")
+    there = far.run("-m", "tests.api.whole.look")
     rang = Counter(number for _, number, *_ in there["calls"])
     assert (len(rang), set(rang.values())) == (1000, {1})
     assert {row[1]: row[2] for row in here["calls"]} == {row[1]: row[2] for row in there["calls"]}
