@@ -181,7 +181,8 @@ def _request(method: str, *required: str, **instead: Schema) -> Schema:
 def _requests() -> dict[str, Schema]:
     """The requests that there are, by name."""
     leave_out = {"type": "string", "maxLength": 0, "description": "Leave it out: it would come first."}
-    overridden = {"type": "string", "description": "Not read, since another parameter comes first."}
+    # Not read, but as text of UTF-8 it still has to make sense.
+    overridden = {"type": "string", "pattern": r"^[^\u0000\ufffd]*$", "description": "Overridden: it is not read."}
     custom = parameters.parameter("voice.call", "custom")
     one = property_of(custom) | _text(f"{_REFERENCE}{{1,{custom.limits['max_length']}}}", examples=["order-4711"])
     to_numbers = {"group": leave_out}
