@@ -9,6 +9,7 @@ from types import FrameType
 from typing import NoReturn
 
 LIFELINE = "OBD_PORTAL_LIFELINE"
+_told = threading.Event()
 
 
 def exit_on_signals(*more: signal.Signals) -> None:
@@ -19,13 +20,28 @@ def exit_on_signals(*more: signal.Signals) -> None:
     """
 
     def leave(number: int, _frame: FrameType | None) -> NoReturn:
+        _told.set()
         ignore_signals()
         sys.exit(128 + number)
 
+    sys.unraisablehook = _tell_unless_leaving
     for number in (signal.SIGTERM, signal.SIGHUP, *more):
         if number in more or signal.getsignal(number) is signal.SIG_DFL:
             with suppress(ValueError):
                 signal.signal(number, leave)
+
+
+def _tell_unless_leaving(unraisable: "sys.UnraisableHookArgs") -> None:
+    if not isinstance(unraisable.exc_value, SystemExit):
+        sys.__unraisablehook__(unraisable)
+
+
+def told_to_end() -> bool:
+    """Whether such a signal came; who works for long asks.
+
+    SystemExit may have been swallowed where the signal came: callbacks from C and destructors swallow every exception.
+    """
+    return _told.is_set()
 
 
 def ignore_signals() -> None:

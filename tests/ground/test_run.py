@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.ground.processes import start, users_of, wait_until
+from tests.ground.processes import PATIENCE, start, users_of, wait_until
 
 
 class Portal:
@@ -52,7 +52,7 @@ def stop(process: subprocess.Popen[str], number: int) -> str:
     """End the process with the signal; return what it still said."""
     for _ in range(3):  # as from a terminal, where make and the shell pass it on as well
         process.send_signal(number)
-    said, _ = process.communicate()
+    said, _ = process.communicate(timeout=2 * PATIENCE)
     return said
 
 

@@ -20,7 +20,7 @@ from django.db import connections
 
 from obdportal.environment import BASE_DIR
 from obdportal.gunicorn import bind, host, port
-from obdportal.processes import LIFELINE, exit_on_signals
+from obdportal.processes import LIFELINE, exit_on_signals, told_to_end
 
 COMMANDS = {
     "web server": [sys.executable, "-m", "gunicorn", "-c", "python:obdportal.gunicorn", "obdportal.wsgi"],
@@ -119,6 +119,8 @@ class Command(BaseCommand):
         connections.close_all()
 
     def _serve(self) -> None:
+        if told_to_end():
+            raise SystemExit
         lifeline, held = os.pipe()  # the other end is ours alone and closes with us
         children: list[Child] = []
         try:
@@ -132,7 +134,7 @@ class Command(BaseCommand):
 
     def _watch(self, children: list[Child]) -> None:
         announced = False
-        while True:
+        while not told_to_end():
             for child in children:
                 if news := child.look_after():
                     self.stderr.write(news)
@@ -141,6 +143,7 @@ class Command(BaseCommand):
                 self.stdout.flush()
                 announced = True
             time.sleep(0.2)
+        raise SystemExit
 
 
 def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
