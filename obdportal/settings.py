@@ -155,7 +155,6 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHand
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 DATA_UPLOAD_MAX_MEMORY_SIZE = 25 * 1024 * 1024  # a request without its files: long pasted lists of numbers
-UPLOAD_MAX_SIZE = 25 * 1024 * 1024  # one file
 
 # --- Database and background jobs --------------------------------------------------------------------------------
 

@@ -98,7 +98,7 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
         held = calls_of(batch).filter(status=Status.HELD)
         suppressed = Suppression.objects.filter(number__in=held.values("number")).values("number")
         move(held.filter(number__in=suppressed), Status.DND, PORTAL, "On the suppression list.", ended_at=now)
-        order = _order(group, list(held.order_by("n")), now)
+        order = _order(group, list(held.order_by("n")))
         if not order.calls and not order.group:
             Batch.objects.filter(pk=batch.pk).update(state=BatchState.CANCELLED)
             return None
@@ -112,7 +112,7 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
     return batch, order
 
 
-def _order(group: CallGroup, calls: list[Call], now: datetime) -> Order:
+def _order(group: CallGroup, calls: list[Call]) -> Order:
     carrier_waits = group.waits == Waits.CARRIER
     return Order(
         calls=[OrderedCall(call.obd_id, call.number) for call in calls],
