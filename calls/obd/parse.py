@@ -46,7 +46,8 @@ _MOBILE_NAMES = ("mobile", "number", "phone", "msisdn")
 
 _TEXT_FIELD = re.compile(r"(status|message|gid|group_?id|total|next|summary)\s*[=:]\s*(.*)", re.IGNORECASE)
 _TEXT_ROW = re.compile(r"(?:id|obdid|mobile|number)\s*=", re.IGNORECASE)
-_TEXT_PAIR = re.compile(r'(?<![A-Za-z_])([A-Za-z_]{1,40})=(?:"((?:[^"\\]|\\.)*)"|([^\s"]*))')
+# Possessive, here and in `trees`: to be able to go back takes memory for each repetition, gigabytes in a long value.
+_TEXT_PAIR = re.compile(r'(?<![A-Za-z_])([A-Za-z_]{1,40})=(?:"((?:[^"\\]++|\\.)*+)"|([^\s"]*))')
 _TEXT_MORE = re.compile(
     r"(message|gid|group_?id)\s*[=:]\s*(.*?)(?=[\s,;]+(?:message|gid|group_?id)\s*[=:]|$)", re.IGNORECASE
 )

@@ -21,7 +21,7 @@ _PHP_START = re.compile(r"array\s*[(\[]?\s*", re.IGNORECASE)
 _PHP_FIELD = re.compile(r"""(?:\[([^\]]*)\]|"([^"]*)"|'([^']*)')\s*=>\s*(.*)""")
 _PHP_NESTED = re.compile(r"(?:array\s*[(\[]?|[(\[])", re.IGNORECASE)
 _PHP_END = re.compile(r"[)\]][,;]?")
-_PHP_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)",?')
+_PHP_QUOTED = re.compile(r'"((?:[^"\\]++|\\.)*+)",?')
 _PHP_BREAKS = re.compile(r"\s(?=\[[\w-]{0,60}\]\s{0,4}=>|\)(?:\s|$))")
 
 

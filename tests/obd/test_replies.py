@@ -1,6 +1,7 @@
 """Answers of the OBD API: written as the specification shows them, read in whatever way they come."""
 
 import json
+import tracemalloc
 from dataclasses import fields, replace
 from typing import Any
 from xml.etree import ElementTree
@@ -487,6 +488,26 @@ def test_what_makes_no_sense_is_said_to_make_none(answer: bytes, reason: str) ->
     with pytest.raises(UnreadableReply) as caught:
         parse(answer, "application/json")
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        'Status=200\nID=1-1 Mobile="{}"',
+        'Status=200\nID=1-1 Mobile="{}',
+        'Array\n(\n[status] => "200"\n[message] => "{}"\n)',
+    ],
+    ids=["text", "not closed", "php"],
+)
+@pytest.mark.parametrize("part", ["a", '\\"'])
+def test_a_long_value_takes_little_more_memory_than_its_length(answer: str, part: str) -> None:
+    body = answer.format(part * (1_000_000 // len(part))).encode()
+    tracemalloc.start()
+    try:
+        assert parse(body).status == "200"
+        assert tracemalloc.get_traced_memory()[1] < 20 * len(body)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("row", ['{"id": "1"},', "ID=1\n"])
