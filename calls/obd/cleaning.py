@@ -19,6 +19,8 @@ PLACEHOLDERS = (
     "obdid mobile status campaign custom senttime answertime endtime duration retries digits meta".split()  # noqa: SIM905
 )
 META_DEPTH = 20
+NUMBER_DIGITS = 18
+"""No phone number has more, written with all that may stand before it."""
 
 _LIST = re.compile(r"[,;|\t\r\n]+")
 _SOUND = re.compile(r"([0-9]{1,18})\.sound", re.IGNORECASE)
@@ -68,6 +70,10 @@ def numbers(parameter: Limited, text: str, context: Context) -> tuple[NumberToke
     parts = [part.strip() for part in _LIST.split(text)]
     tokens = [part for part in parts if part]
     _at_most(parameter, tokens, "numbers")
+    # To find where each number begins takes long, so what can't be few enough is refused before.
+    digits = sum(map(str.isdigit, text))
+    if digits > parameter.limits["max_items"] * NUMBER_DIGITS:
+        raise RuleError("are too many", got=f"{digits:,} digits")
     pieces = [piece for token in tokens for piece in split(token, context.region, context.bare_international)]
     _at_most(parameter, pieces, "numbers")
     if not pieces:
@@ -251,12 +257,15 @@ def callback(parameter: Limited, text: str, context: Context) -> str:
 
 
 def _check_placeholders(text: str) -> None:
-    for name in _PLACEHOLDER.findall(text):
+    names = _PLACEHOLDER.findall(text)
+    for name in names:
         if name not in PLACEHOLDERS:
             known = " ".join(f"{{{known}}}" for known in PLACEHOLDERS)
             raise RuleError(f"has an unknown placeholder {{{shown(name)}}} (known are {known})")
     if re.search(r"[{}]", _PLACEHOLDER.sub("", text)):
         raise RuleError("has a brace that is not paired")
+    if names.count("meta") > 1:
+        raise RuleError("has {meta} more than once")  # it may be long: megabytes for each call, if repeated
 
 
 def fill_callback(url: str, values: Mapping[str, str]) -> str:

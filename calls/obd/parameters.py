@@ -240,7 +240,10 @@ _CALL = (
             "URL that is requested (GET) at the end of each call, with its placeholders filled in: "
             + " ".join(f"{{{name}}}" for name in PLACEHOLDERS)
         ),
-        rule_text="an http or https URL of up to {max_length} characters, with known placeholders behind the host",
+        rule_text=(
+            "an http or https URL of up to {max_length} characters, with known placeholders behind the host, "
+            "meta once at most"
+        ),
         example="https://example.com/done?id={obdid}&status={status}",
         cleaner=cleaning.callback,
         empty="",

@@ -166,6 +166,11 @@ def test_at_most_200_numbers() -> None:
     assert "at most 1" in problems(LEAST | {"numbers": "1,2"}, max_numbers=1)["numbers"]
 
 
+def test_far_too_many_numbers_are_refused_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calls.contacts.numbers.normalise", lambda *_, **__: pytest.fail("a number was read"))
+    assert problem(numbers="8123456 789 " * 80_000).startswith('"800,000 digits" are too many')
+
+
 def test_separators_alone_are_no_numbers() -> None:
     assert problem(numbers=", ;").startswith('", ;" has no numbers')
 
@@ -519,6 +524,7 @@ def test_callback(url: str) -> None:
         ("http://example.com/?x={}", "has an unknown placeholder {}"),
         ("http://example.com/?x={obdid", "has a brace that is not paired"),
         ("http://example.com/?x={{obdid}}", "has a brace that is not paired"),
+        ("http://example.com/{obdid}/{obdid}?x={meta}&y={meta}", "has {meta} more than once"),
         ("https://example.com/" + "a" * 1981, "is 2,001 characters long"),
     ],
 )
