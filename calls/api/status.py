@@ -39,7 +39,8 @@ class Known(NamedTuple):
 
 
 def voice_status(_request: HttpRequest, key: APIKey, parameters: Mapping[str, str]) -> Reply:
-    """The calls with these IDs, in the order asked. Raises ApiError 404 if one isn't there for this key."""
+    """The calls with these IDs, in the order asked. Raises ApiError 403, or 404 if one isn't there for this key."""
+    _may_see_calls(key)
     asked = clean_status(parameters, context())
     found = _find(key, asked)
     rows: dict[CallId, Known] = {}
@@ -54,6 +55,11 @@ def voice_status(_request: HttpRequest, key: APIKey, parameters: Mapping[str, st
         raise ApiError(404, "mobile: none of these calls is to that number")
     now = timezone.now()
     return Reply(SUCCESS, "OK", rows=tuple(row_of(call, now) for call in rows.values()))
+
+
+def _may_see_calls(key: APIKey) -> None:
+    if not key.user.has_perm("calls.view_call"):
+        raise ApiError(403, "The role of this API key's user does not allow to see calls.")
 
 
 def _find(key: APIKey, asked: StatusParameters) -> dict[int, dict[CallId, Known]]:
@@ -83,7 +89,8 @@ def _known(calls: QuerySet[Call], limit: int) -> list[Known]:
 
 
 def voice_groupstatus(_request: HttpRequest, key: APIKey, parameters: Mapping[str, str]) -> Reply:
-    """The calls of a call group, in pages, with their number by status. Raises ApiError 404."""
+    """The calls of a call group, in pages, with their number by status. Raises ApiError 403 or 404."""
+    _may_see_calls(key)
     asked = clean_groupstatus(parameters, context())
     tallies = Tally.objects.filter(call_group=OuterRef("pk"), calls__gt=0).values(
         each=JSONObject(s="status", n="calls")

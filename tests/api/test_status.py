@@ -37,6 +37,15 @@ def ids(answer: Answer) -> list[str]:
     return [row.id for row in answer.reply.rows]
 
 
+@pytest.mark.parametrize("ask", [Program.status, Program.group])
+def test_a_user_without_a_role_sees_nothing(ask: Callable[..., Answer], group: CallGroup) -> None:
+    outsider = make_user()
+    outsider.groups.clear()
+    assert outsider.sees_all_calls
+    answer = ask(Program(outsider), **{"id" if ask is Program.status else "groupid": group.pk})
+    assert (answer.http, answer.reply.rows) == (403, ())
+
+
 class TestStatus:
     def test_in_the_order_asked(self, program: Program, group: CallGroup) -> None:
         g = group.pk
