@@ -163,16 +163,20 @@ _GLOBAL_UNICAST = IPv6Network("2000::/3")
 
 def inside(address: Address) -> str:
     """What kind of address that must not be reached this is; empty if it is one of the public Internet."""
-    if isinstance(address, IPv6Address):
-        held = address.ipv4_mapped or (IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None)
-        if held:
-            return inside(held)
+    address = _meant(address)
     for network, what in _INSIDE:
         if address in network:
             return what
     if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
         return _RESERVED
     return "" if address.is_global else _RESERVED
+
+
+def _meant(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address leads to, mapped or through NAT64; itself if it leads to none."""
+    if isinstance(address, IPv4Address):
+        return address
+    return address.ipv4_mapped or (IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else address)
 
 
 def networks(texts: Iterable[str]) -> list[IPv4Network | IPv6Network]:
@@ -184,8 +188,8 @@ def why_forbidden(host: str, port: int, address: Address) -> str:
     """Why `host`, which is at `address`, must not be reached at this port; empty if it may be."""
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
-    named = _is_own_name(host)
-    here = address.is_loopback or address.is_unspecified or address in _own_addresses()
+    named, end = _is_own_name(host), _meant(address)
+    here = end.is_loopback or end.is_unspecified or end in _own_addresses()
     if (named and port == _public_port()) or ((named or here) and port == settings.PORT):
         return "the portal itself"
     if any(address in network for network in networks(settings.CALLBACK_ALLOW)):

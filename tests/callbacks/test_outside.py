@@ -134,9 +134,10 @@ def test_hosts_in_odd_writings_reach_nothing(caught: Trap, host: str, scheme: st
         get(f"{scheme}://{host.replace('#', f':{caught.port}#')}:{caught.port}/", nothing)
 
 
-def test_this_machine_by_its_own_address(caught: Trap, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("address", ["8.8.8.8", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"])
+def test_this_machine_by_its_own_address(caught: Trap, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setattr(outside, "_own_addresses", lambda: {ipaddress.ip_address("8.8.8.8")})
-    with resolver(monkeypatch, ["8.8.8.8"]), pytest.raises(Forbidden, match="this machine"):
+    with resolver(monkeypatch, [address]), pytest.raises(Forbidden, match="this machine"):
         get(f"http://example.com:{caught.port}/", nothing)
 
 
