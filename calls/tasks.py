@@ -12,6 +12,7 @@ from procrastinate.exceptions import UniqueViolation
 from procrastinate.jobs import Status
 
 from calls.api import callbacks
+from calls.api.call import forget_answers
 from calls.dialing import handover, plan, progress, start, steer
 from calls.dialing.jobs import (
     callbacks_later,
@@ -171,9 +172,10 @@ def fold_activity(timestamp: int) -> None:
 @app.periodic(cron="17 3 * * *")
 @app.task(queueing_lock="tidy")
 def tidy(timestamp: int) -> None:
-    """Forget call requests that were never started, and sessions that expired with what they kept."""
+    """Forget call requests that were never started, answers to programs, and sessions with what they kept."""
     old = CallRequest.objects.filter(created_at__lt=timezone.now() - PLANS_KEPT, call_group=None)
     old.delete()
+    forget_answers()
     SessionStore.clear_expired()
 
 

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -23,29 +24,45 @@ from calls.obd.replies import SUCCESS, Reply, Row
 from calls.obd.statuses import Status
 from calls.obd.values import CallParameters, Play
 
+logger = logging.getLogger(__name__)
+
 KEPT = timedelta(hours=24)
 """How long the answer to a request with an `Idempotency-Key` is given again."""
+
+NOT_KNOWN = (
+    "The database was lost at the last step: whether calls were started is not known. Ask for them before you "
+    "repeat this, or repeat it with the same Idempotency-Key."
+)
 
 WORDS = {Outcome.DUPLICATE: "DUPLICATE", Outcome.SUPPRESSED: "DND", Outcome.INVALID: "INVALID"}
 
 
 def voice_call(request: HttpRequest, key: APIKey, parameters: Mapping[str, str]) -> Reply:
-    """Start calls to numbers or contact groups. Raises ApiError 400, 403, 404 or 409; ParameterErrors.
+    """Start calls to numbers or contact groups. Raises ApiError 400, 403, 404, 409 or 500; ParameterErrors.
 
     With an `Idempotency-Key`, the same request gets the same answer for 24 hours and starts nothing again.
     """
     if not key.user.can_start_calls:
         raise ApiError(403, "The profile of this API key does not allow to start calls.")
     token = _token(request)
-    with transaction.atomic():
-        kept = _keep(key, token, parameters) if token else None
-        if kept and kept.answer:
-            return _reply(kept.answer)
-        # Not before: what was right then may be wrong now, such as a time that is 15 minutes ahead.
-        reply = _start(key, clean_call(parameters, context()))
-        if kept:
-            kept.answer = {**asdict(reply), "rows": [asdict(row) for row in reply.rows]}
-            kept.save(update_fields=["answer"])
+    reply: Reply | None = None
+    try:
+        with transaction.atomic():
+            kept = _keep(key, token, parameters) if token else None
+            if kept and kept.answer:
+                return _reply(kept.answer)
+            # Not before: what was right then may be wrong now, such as a time that is 15 minutes ahead.
+            started = _start(key, clean_call(parameters, context()))
+            if kept:
+                kept.answer = {**asdict(started), "rows": [asdict(row) for row in started.rows]}
+                kept.save(update_fields=["answer"])
+            reply = started
+    except (OperationalError, InterfaceError) as error:
+        if reply is None:
+            raise
+        # The COMMIT itself was not answered: it may have been done all the same.
+        logger.exception("The database was lost while calls were started")
+        raise ApiError(500, NOT_KNOWN) from error
     return reply
 
 
@@ -69,6 +86,11 @@ def _keep(key: APIKey, token: str, parameters: Mapping[str, str]) -> Idempotency
     if row.digest != digest:
         raise ApiError(409, "Idempotency-Key: used before with other parameters")
     return row
+
+
+def forget_answers() -> None:
+    """Delete the answers that are not given again."""
+    Idempotency.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
 
 
 def _reply(answer: Mapping[str, Any]) -> Reply:

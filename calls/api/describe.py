@@ -94,6 +94,8 @@ ERRORS = {
     413: "The body is larger than 1 MiB.",
     414: "The URL of a GET is longer than about 8,000 characters: use POST. This answer is a web page in every format.",
     429: "The key's rate is exceeded. The header Retry-After says after how many seconds to try again.",
+    500: "The database was lost at the last step of voice.call: whether calls were started is not known. Ask for them "
+    "before you repeat it; with the same Idempotency-Key it is safe to repeat.",
     503: "The portal can't reach its database. Nothing was started; try again.",
 }
 
@@ -102,11 +104,13 @@ _FAILURES = {
     401: "The API key is missing, wrong, revoked or expired.",
     403: "This API key does not work from your address.",
     404: "id: there is no call 123456-1",
-    405: "PUT is not allowed here; use POST or GET",
+    405: "PUT: not possible here; use POST or GET",
     409: "Idempotency-Key: used before with other parameters",
     413: "body: 2,097,152 bytes; at most 1,048,576",
     414: "Request Line is too large",
     429: "More than 600 requests a minute; try again in 3 s",
+    500: "The database was lost at the last step: whether calls were started is not known. Ask for them before you "
+    "repeat this, or repeat it with the same Idempotency-Key.",
     503: "The portal can't reach its database. Nothing was started.",
 }
 

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 from auditlog.models import LogEntry
+from django.db import OperationalError, connection
 from django.utils import timezone
 
+from calls.api import describe
 from calls.models import Batch, Call, CallGroup, CallRequest, Idempotency, Suppression
 from calls.models.contacts import Contact
+from calls.tasks import tidy
 from tests.api.asking import Program
 from tests.dialing.helpers import at_the_same_moment, freeze, jobs, ranges
 from tests.factories import make_group, make_ivr, make_sound, make_user, number
@@ -316,6 +319,13 @@ class TestIdempotency:
         assert first.reply.group_id != program.call(headers=self.same(), campaign="x").reply.group_id
         assert Idempotency.objects.count() == 1
 
+    def test_answers_are_forgotten_after_a_day(self, program: Program) -> None:
+        for token in ("old", "young"):
+            program.call(headers={"Idempotency-Key": token}, newgroup=1)
+        Idempotency.objects.filter(key="old").update(created_at=timezone.now() - timedelta(hours=24, seconds=1))
+        tidy(0)
+        assert Idempotency.objects.get().key == "young"
+
     @pytest.mark.parametrize("token", ["x" * 65, "\x7f", "é"])
     def test_wrong_keys(self, program: Program, token: str) -> None:
         answer = program.call(headers={"Idempotency-Key": token})
@@ -326,6 +336,32 @@ class TestIdempotency:
         first = program.call(headers=self.same(), group=group.pk)
         Contact.objects.all().delete()
         assert program.call(headers=self.same(), group=group.pk).body == first.body
+
+
+@pytest.mark.django_db(transaction=True)
+class TestACommitThatIsNotAnswered:
+    @pytest.fixture
+    def program(self, monkeypatch: pytest.MonkeyPatch) -> Program:
+        program = Program()
+
+        def commit() -> None:
+            monkeypatch.undo()
+            connection.commit()
+            raise OperationalError("the connection was lost")
+
+        monkeypatch.setattr(connection, "commit", commit)
+        return program
+
+    def test_nobody_says_that_nothing_was_started(self, program: Program) -> None:
+        answer = program.call()
+        assert Call.objects.count() == 1
+        assert (answer.http, answer.message) == (500, describe.failure(500).message)
+
+    def test_it_can_be_repeated_with_an_idempotency_key(self, program: Program) -> None:
+        headers = {"Idempotency-Key": "order-1"}
+        assert program.call(headers=headers, newgroup=1).http == 500
+        assert program.call(headers=headers, newgroup=1).http == 200
+        assert Call.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
