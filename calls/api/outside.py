@@ -255,7 +255,10 @@ def _connect(host: str, port: int, ends: float) -> socket.socket:
             raise Forbidden(f"Not requested: {host} is at {address[0]}, {what}. CALLBACK_ALLOW can open networks.")
     refused = False
     for i, (family, kind, protocol, _, address) in enumerate(found):
-        sock = socket.socket(family, kind, protocol)
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError:
+            continue  # a machine without IPv6
         try:
             # One address that swallows everything must not use up the time of the others.
             sock.settimeout(max(0.001, (ends - time.monotonic()) / (len(found) - i)))

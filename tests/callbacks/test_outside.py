@@ -1,5 +1,6 @@
 """Requests to the outside reach nothing inside, follow nothing and end in time."""
 
+import errno
 import ipaddress
 import socket
 import ssl
@@ -195,6 +196,22 @@ def test_further_addresses_are_tried(monkeypatch: pytest.MonkeyPatch, receiver: 
     with resolver(monkeypatch, ["127.0.0.9", "127.0.0.1"]):
         assert get(f"http://example.com:{receiver.port}/", nothing).status == 200
     assert receiver.received[0]["host"] == f"example.com:{receiver.port}"
+
+
+def test_a_machine_without_ipv6_reaches_the_other_addresses(
+    monkeypatch: pytest.MonkeyPatch, receiver: Receiver
+) -> None:
+    class Socket(socket.socket):
+        def __init__(self, family: int, *args: Any, **kwargs: Any) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family, *args, **kwargs)
+
+    monkeypatch.setattr("calls.api.outside.socket.socket", Socket)
+    with resolver(monkeypatch, ["2606:4700::1111", "127.0.0.1"]):
+        assert get(f"http://example.com:{receiver.port}/", nothing).status == 200
+    with resolver(monkeypatch, ["2606:4700::1111"]), pytest.raises(NotReached, match="could not be reached"):
+        get("http://example.com/", nothing)
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "..", "x" * 300, "exa mple.com", "-"])
