@@ -93,7 +93,7 @@ def _allowed(address: Address | None, networks: list[str]) -> bool:
 
 
 def _use(key: APIKey, address: Address | None, now: datetime) -> None:
-    """Take one request out of the key's rate; raises ApiError 429 if it is used up.
+    """Take one request out of the key's rate; raises ApiError 429 if it is used up, 401 if the key is gone.
 
     `next_at` is when the allowance would be full again: each request moves it on by its share, never further ahead
     than the burst. One conditional UPDATE, so that requests at the same moment count too.
@@ -105,6 +105,8 @@ def _use(key: APIKey, address: Address | None, now: datetime) -> None:
         cursor.execute(USE_SQL, values | {"source": str(address) if address else None})
         used = cursor.rowcount
     if not used:
-        key.refresh_from_db(fields=["next_at"])
-        wait = max(1, math.ceil((key.next_at - latest).total_seconds()))
+        next_at = APIKey.objects.filter(pk=key.pk).values_list("next_at", flat=True).first()
+        if next_at is None:
+            raise ApiError(401, WRONG_KEY)  # it was deleted meanwhile
+        wait = max(1, math.ceil((next_at - latest).total_seconds()))
         raise ApiError(429, f"More than {key.rate:,} requests a minute; try again in {wait} s", retry_after=wait)

@@ -12,6 +12,7 @@ from django.utils.text import Truncator
 from calls.models import APIKey, User
 
 MAX_NETWORKS = 100
+MAPPED_BITS = 96  # what stands before the IPv4 address in an IPv6 address that only maps it
 LAST_YEAR = 9998  # the day after the last one must still be a date
 
 _SEPARATORS = re.compile(r"[\s,;]+")
@@ -40,6 +41,10 @@ def _network(text: str) -> str:
         ) from None
     if "/" in text and ipaddress.ip_interface(text).ip != network.network_address:
         raise forms.ValidationError(f"“{shown}” is an address within a network. The whole network is {network}.")
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= MAPPED_BITS:
+        address = network.network_address.ipv4_mapped
+        if address:  # as which a client that has it is known
+            network = ipaddress.IPv4Network((address, network.prefixlen - MAPPED_BITS))
     return str(network)
 
 

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from calls.api import authentication
 from calls.models import APIKey, CallGroup
 from tests.api.asking import ENDPOINT, Answer, Program, answered
 from tests.dialing.helpers import freeze
@@ -174,6 +175,18 @@ class TestRate:
         program = Program(rate=1)
         assert [program.call(newgroup=1).http for _ in range(3)] == [200, 429, 429]
         assert CallGroup.objects.count() == 1
+
+
+def test_a_key_that_is_deleted_meanwhile(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = authentication._find
+
+    def find(key: str) -> APIKey | None:
+        found = real(key)
+        APIKey.objects.all().delete()
+        return found
+
+    monkeypatch.setattr(authentication, "_find", find)
+    assert ask(x_api_key=program.key).http == 401
 
 
 def test_last_use_is_kept(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:

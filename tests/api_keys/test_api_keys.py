@@ -129,12 +129,12 @@ def test_the_key_works(operator: User) -> None:
 
 
 def test_what_is_asked_for_is_kept(operator: User) -> None:
-    networks = " 203.0.113.7\n2001:DB8::/32, 10.0.0.0/8;10.0.0.0/8 "
+    networks = " 203.0.113.7\n2001:DB8::/32, 10.0.0.0/8;10.0.0.0/8 ::ffff:10.0.0.0/104 ::ffff:198.51.100.7"
     day = timezone.localdate() + timedelta(days=3)
     answer = create(client_for(operator), expires=f"{day}", networks=networks, rate="5")
     assert answer.status_code == 200
     row = APIKey.objects.get()
-    assert row.networks == ["203.0.113.7/32", "2001:db8::/32", "10.0.0.0/8"]
+    assert row.networks == ["203.0.113.7/32", "2001:db8::/32", "10.0.0.0/8", "198.51.100.7/32"]
     assert (row.rate, row.last_day) == (5, day)
 
 
