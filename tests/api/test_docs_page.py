@@ -132,6 +132,10 @@ class TestSignature:
         exec(code(page())["verify-Python"], names)
         return bool(names["is_genuine"](secret, headers, target))
 
+    def test_the_documentation_has_the_same_program(self) -> None:
+        documented = (Path(__file__).resolve().parents[2] / "docs/callbacks.md").read_text()
+        assert f"```python\n{examples.VERIFY_PYTHON}```" in documented
+
     def test_the_program_on_the_page_takes_ours(self, secret: str) -> None:
         headers = headers_of(secret, "msg_1", int(time.time()), self.TARGET)
         assert self.is_genuine(secret, headers, self.TARGET)

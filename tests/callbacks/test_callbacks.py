@@ -223,7 +223,7 @@ def verify(secret: str, target: str, headers: dict[str, str]) -> bool:
     page = (Path(__file__).resolve().parents[2] / "docs/callbacks.md").read_text()
     program: dict[str, Any] = {}
     exec(page.split("```python\n")[1].split("```")[0], program)
-    return bool(program["is_genuine"](secret, target, headers))
+    return bool(program["is_genuine"](secret, headers, target))
 
 
 @pytest.mark.parametrize("by_program", [True, False])
@@ -243,6 +243,7 @@ def test_callbacks_are_signed_with_the_secret_of_who_started_the_calls(
     assert not verify(secret_of(other), target, headers)
     assert not verify(secret_of(right), f"{target}&more", headers)
     assert not verify(secret_of(right), target, headers | {"webhook-timestamp": "1700000000"})
+    assert not verify(secret_of(right), target, headers | {"webhook-signature": "v1,é"})
     assert headers["webhook-id"] == f"call-{group.pk}-1"
     assert abs(int(headers["webhook-timestamp"]) - timezone.now().timestamp()) < 30
 
