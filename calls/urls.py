@@ -3,6 +3,7 @@
 from django.urls import path
 
 from calls.api.endpoint import endpoint
+from calls.api.incoming import carrier_callback
 from calls.views import (
     account,
     api_docs,
@@ -27,6 +28,7 @@ urlpatterns = [
     path("api/v1", endpoint),
     path("api/v1/index.php", endpoint),
     path("api/v1/openapi.json", api_docs.openapi, name="openapi"),
+    path("carrier/callbacks/<str:token>/", carrier_callback, name="carrier_callback"),
     path("api/", api_docs.api_docs, name="api_docs"),
     # Who uses it
     path("api-keys/", api_keys.api_keys, name="api_keys"),

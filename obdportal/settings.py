@@ -183,6 +183,10 @@ OBD_API_KEY = env.str("OBD_API_KEY", default="")
 OBD_TIMEOUT = env.float("OBD_TIMEOUT", default=30.0)  # seconds
 SANDBOX_SPEED = env.float("SANDBOX_SPEED", default=1.0)
 
+# Without an address that others reach us at, the carrier is only asked; with one, it calls back.
+CARRIER_CALLBACKS = bool(env.str("PUBLIC_URL", default=""))
+CALL_EXPIRES = env.float("CALL_EXPIRES", default=6.0)  # hours
+
 CALLBACK_ALLOW = env.list("CALLBACK_ALLOW", default=[])  # networks that callbacks may reach though they are inside
 
 # --- First start -------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from calls.api.errors import ApiError
 from calls.api.reading import read_parameters
 from calls.audit import act_as
 from calls.models import APIKey
-from calls.obd.parameters import clean_method, parameter
+from calls.obd.parameters import KEPT_HEADER, clean_method, parameter
 from calls.obd.replies import Reply, render
 from calls.obd.values import ParameterError, ParameterErrors
 
@@ -80,6 +80,7 @@ def _respond(parameters: Mapping[str, str], reply: Reply) -> HttpResponse:
     # A JSONP answer is a script: with another HTTP status the function would not be called.
     response = HttpResponse(body, content_type=content_type, status=200 if wanted == "jsonp" else int(reply.status))
     response["X-Content-Type-Options"] = "nosniff"
+    response[KEPT_HEADER] = str(int(call.KEPT.total_seconds()))
     return response
 
 

@@ -4,7 +4,8 @@ Only workers talk to a carrier. A carrier is asked two things: to place a batch 
 How a request to place calls ended decides whether a phone may ring, so the errors say just that (DESIGN.md, rule 1).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -18,7 +19,11 @@ class CarrierError(Exception):
 
 
 class NotTaken(CarrierError):
-    """The carrier certainly never saw the request: it may be made again."""
+    """The carrier certainly took nothing: the request may be made again, `retry_after` seconds later if it says so."""
+
+    def __init__(self, sentence: str, retry_after: float | None = None) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
 
 
 class Stopped(NotTaken):
@@ -52,6 +57,7 @@ class Order:
     Either `calls` (at most 200) or `group`, the carrier's own ID or name of a contact group.
     `schedule_time` (aware) and `delay` (seconds) are set only where the carrier is to wait.
     `callback` is one for the portal itself: the portal requests those of its users (:mod:`calls.api.callbacks`).
+    `key` is the order's own: a carrier that knows `Idempotency-Key` places orders with the same key once.
     """
 
     calls: Sequence[OrderedCall]
@@ -66,6 +72,7 @@ class Order:
     meta: Mapping[str, Any] | None = None
     custom: str = ""
     callback: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,10 @@ class Report:
     digits: str = ""
 
 
+Turn = Callable[[], AbstractContextManager[object]]
+"""Entered around each request, so that all workers together keep to the pace (:mod:`calls.dialing.pacing`)."""
+
+
 class Carrier(Protocol):
     """Places calls and tells what became of them."""
 
@@ -132,8 +143,22 @@ class Carrier(Protocol):
     def name(self) -> str:
         """As in the setting `CARRIER`."""
 
-    def place(self, order: Order) -> Accepted:
-        """Hand over one order. Raises NotTaken, Stopped, Refused or Unconfirmed."""
+    @property
+    def account(self) -> str:
+        """A digest of where requests go, as whom; empty where it makes none."""
 
-    def reports(self, question: Question) -> Iterator[Report]:
-        """What the carrier knows of these calls (and perhaps of others in the same group). Raises NoAnswer."""
+    @property
+    def idempotent_seconds(self) -> int:
+        """For how long it has said that orders with the same key are placed once; 0: it has not."""
+
+    def place(self, order: Order) -> Accepted:
+        """Hand over one order, in one request. Raises NotTaken, Stopped, Refused or Unconfirmed."""
+
+    def check(self) -> str:
+        """Ask something harmless, in one request: what it said. Raises NotTaken, Stopped, Refused or Unconfirmed."""
+
+    def reports(self, question: Question, turn: Turn) -> Iterator[Report]:
+        """What the carrier knows of these calls (and perhaps of others in the same group). Raises NoAnswer.
+
+        What `turn` raises passes through, perhaps after some reports.
+        """

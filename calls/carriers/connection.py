@@ -10,7 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from http.client import HTTPException
 from http.client import HTTPResponse as PlainResponse
@@ -65,11 +65,12 @@ class Broken(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: the HTTP status, `Content-Type`, and the body as it was before compression."""
+    """What came back: the HTTP status, the body as it was before compression, the headers (names in any case)."""
 
     status: int
     content_type: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Connection:
@@ -106,7 +107,8 @@ class Connection:
         times = (min(CONNECT_SECONDS, self.timeout), self.timeout)
         try:
             with self._session.send(request, stream=True, timeout=times, allow_redirects=False) as response:
-                return Answer(response.status_code, response.headers.get("Content-Type", ""), _body(response))
+                content_type = response.headers.get("Content-Type", "")
+                return Answer(response.status_code, content_type, _body(response), response.headers)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
             raise Broken(_why_broken(error, self.timeout)) from error
 

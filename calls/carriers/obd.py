@@ -4,11 +4,14 @@ It always POSTs, sends the key in the `x-api-key` header and nowhere else, and a
 rule 1 of DESIGN.md is decided in `_read` and `_refusal`; what a broken connection means, in `connection`.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -26,11 +29,13 @@ from calls.carriers.base import (
     Refused,
     Report,
     Stopped,
+    Turn,
     Unconfirmed,
 )
 from calls.carriers.connection import Answer, Broken, Connection, NeverSent
 from calls.carriers.rows import Reader
 from calls.contacts.numbers import dialable
+from calls.obd.parameters import KEPT_HEADER
 from calls.obd.replies import SUCCESS, Reply, Row, UnreadableReply, parse
 
 PAGE_ROWS = 1_000
@@ -47,6 +52,12 @@ _ACCOUNT = re.compile(
 )
 _NUMBER = re.compile(r"\(?\+?\d(?:[\s().-]{0,2}\d){6,}")
 _SAID = 200
+
+LONGEST_KEPT = 7 * 24 * 3600
+"""Seconds; nobody keeps answers for longer."""
+
+HARMLESS = "1-1"
+"""An OBD ID to ask for where only it counts that there is an answer."""
 
 UNKNOWN = 0
 """In place of a status: whether the request was taken is not known."""
@@ -67,6 +78,7 @@ class ObdCarrier:
     region: str
     zone: ZoneInfo
     name: str = "obd"
+    idempotent_seconds: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self._url = endpoint(self.base_url)
@@ -87,23 +99,34 @@ class ObdCarrier:
             zone=ZoneInfo(settings.TIME_ZONE),
         )
 
+    @property
+    def account(self) -> str:
+        """A digest of address and key: what one account knows of a request, another doesn't."""
+        return hashlib.sha256(f"{self._url} {self.api_key}".encode()).hexdigest()
+
     def close(self) -> None:
         """Close the connections that are kept for further requests."""
         self._connection.close()
 
     def place(self, order: Order) -> Accepted:
         """Hand over one order by `voice.call`, in one request. Raises NotTaken, Stopped, Refused or Unconfirmed."""
-        reply = self._ask(self._parameters(order))
+        reply = self._ask(self._parameters(order), {"Idempotency-Key": order.key} if order.key else {})
         ids, refused = self._rows.placed(reply.rows, order.calls)
         return Accepted(group=reply.group_id, ids=ids, refused=refused, message=self._said(reply.message))
 
-    def reports(self, question: Question) -> Iterator[Report]:
+    def check(self) -> str:
+        """Ask for a call that is hardly there. Raises NotTaken, Stopped or Unconfirmed."""
+        with suppress(Refused):  # that is an answer
+            self._ask({"method": "voice.status", "id": HARMLESS})
+        return "The carrier answers and takes our key."
+
+    def reports(self, question: Question, turn: Turn = nullcontext) -> Iterator[Report]:
         """What the carrier knows: `voice.groupstatus`, or `voice.status` where its group is not known.
 
         Without a group and without any ID of the carrier's there is nothing to ask. Raises NoAnswer, perhaps after
-        some reports.
+        some reports; so may `turn`, which is entered around each request.
         """
-        rows = self._group_rows(question.group) if question.group else self._call_rows(question)
+        rows = self._group_rows(question.group, turn) if question.group else self._call_rows(question, turn)
         try:
             for row in rows:
                 report = self._rows.report(row, question.calls)
@@ -144,12 +167,13 @@ class ObdCarrier:
         local = time.astimezone(self.zone)
         return str(int(time.timestamp())) if local.fold else f"{local:%Y-%m-%d %H:%M:%S}"
 
-    def _group_rows(self, group: str) -> Iterator[Row]:
+    def _group_rows(self, group: str, turn: Turn) -> Iterator[Row]:
         after = ""
         seen = set()
         for _ in range(MAX_PAGES):
             page = {"limit": str(PAGE_ROWS), "after": after} if after else {}
-            reply = self._ask({"method": "voice.groupstatus", "groupid": group, **page})
+            with turn():
+                reply = self._ask({"method": "voice.groupstatus", "groupid": group, **page})
             yield from reply.rows
             after = reply.next
             if not after or after in seen:
@@ -157,17 +181,21 @@ class ObdCarrier:
             seen.add(after)
         raise NoAnswer(f"The carrier's list of this call group has no end: {MAX_PAGES:,} pages were read.")
 
-    def _call_rows(self, question: Question) -> Iterator[Row]:
+    def _call_rows(self, question: Question, turn: Turn) -> Iterator[Row]:
         ids = [call.carrier_id for call in question.calls if call.carrier_id]
         for start in range(0, len(ids), MAX_CALLS):
-            yield from self._ask({"method": "voice.status", "id": ",".join(ids[start : start + MAX_CALLS])}).rows
+            with turn():
+                reply = self._ask({"method": "voice.status", "id": ",".join(ids[start : start + MAX_CALLS])})
+            yield from reply.rows
 
-    def _ask(self, parameters: Mapping[str, str]) -> Reply:
+    def _ask(self, parameters: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
         """Make one request and return the answer to it, a success. Raises NotTaken, Stopped, Refused or Unconfirmed."""
         if self._problem:
             raise Stopped(self._problem)
         try:
-            answer = self._connection.post(self._url, {**parameters, "format": "json"}, {"x-api-key": self.api_key})
+            answer = self._connection.post(
+                self._url, {**parameters, "format": "json"}, {"x-api-key": self.api_key, **(headers or {})}
+            )
         except NeverSent as error:
             raise NotTaken(str(error)) from error
         except Broken as error:
@@ -181,11 +209,13 @@ class ObdCarrier:
             reply = parse(answer.body, answer.content_type)
         except UnreadableReply as error:
             raise Unconfirmed(f"The carrier answered {answer.status} with something unreadable.") from error
+        kept = answer.headers.get(KEPT_HEADER, "")
+        self.idempotent_seconds = min(int(kept), LONGEST_KEPT) if re.fullmatch("[0-9]{1,9}", kept) else 0
         if reply.ok and 200 <= answer.status < 300:
             return reply
-        raise self._refusal(_decisive(answer.status, reply.status), reply)
+        raise self._refusal(_decisive(answer.status, reply.status), reply, _retry_after(answer))
 
-    def _refusal(self, status: int, reply: Reply) -> CarrierError:
+    def _refusal(self, status: int, reply: Reply, retry_after: float | None) -> CarrierError:
         """What a readable answer other than success means."""
         said = self._said(reply.message)
         tail = f": {said}" if said else "."
@@ -195,7 +225,7 @@ class ObdCarrier:
         if status == 408 or not 400 <= status < 500:
             return Unconfirmed(f"The carrier failed with {status}{tail}")
         if status == 429:
-            return NotTaken(f"The carrier takes no more requests just now (429){tail}")
+            return NotTaken(f"The carrier takes no more requests just now (429){tail}", retry_after)
         if status in {401, 402, 403} or _ACCOUNT.search(reply.message):
             return Stopped(f"The carrier refuses our key or account ({status}){tail}")
         return Refused(f"The carrier refused the request ({status}){tail}")
@@ -203,6 +233,18 @@ class ObdCarrier:
     def _said(self, text: str) -> str:
         """The carrier's own words, fit to be shown: without the key, without phone numbers, not too long."""
         return _NUMBER.sub("(number)", text.replace(self.api_key, "(key)"))[:_SAID]
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """Seconds that the carrier asks to wait (`Retry-After`, seconds or a date); None if it asks for nothing."""
+    asked = answer.headers.get("Retry-After", "").strip()
+    if re.fullmatch("[0-9]{1,9}", asked):
+        return float(asked)
+    try:
+        at = parsedate_to_datetime(asked)
+    except ValueError:
+        return None
+    return max(0.0, (at - datetime.now(UTC)).total_seconds()) if at.tzinfo else None
 
 
 def _decisive(http: int, stated: str) -> int:

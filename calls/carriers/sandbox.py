@@ -13,7 +13,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.utils import timezone
 
-from calls.carriers.base import MAX_CALLS, Accepted, AskedCall, Order, Question, Refused, Report
+from calls.carriers.base import MAX_CALLS, Accepted, AskedCall, Order, Question, Refused, Report, Turn
 from calls.obd.statuses import Status
 
 RETRY_GAP = 15.0
@@ -92,6 +92,8 @@ class SandboxCarrier:
 
     speed: float = 1.0
     name: str = "sandbox"
+    account: str = ""
+    idempotent_seconds: int = 0
 
     @classmethod
     def from_settings(cls) -> Self:
@@ -111,8 +113,12 @@ class SandboxCarrier:
         # No group: each batch is asked about by its calls, as only they and their time say what became of them.
         return Accepted(ids={call.obd_id: call.obd_id for call in order.calls}, message="OK")
 
-    def reports(self, question: Question) -> Iterator[Report]:
-        """The state of each call asked about, now."""
+    def check(self) -> str:
+        """The sandbox is always there."""
+        return "The sandbox answers. No phone rings."
+
+    def reports(self, question: Question, turn: Turn) -> Iterator[Report]:
+        """The state of each call asked about, now; no request is made, so no `turn` is needed."""
         now = timezone.now()
         for call in question.calls:
             yield report(call, question, now, self.speed)

@@ -1,5 +1,8 @@
 """Hand-over: give batches to the carrier, each at most once (DESIGN.md, rule 1).
 
+How a request ended is told by the carrier's error: certainly not taken, refused, or perhaps taken. What is perhaps
+taken stays *unconfirmed* until :mod:`calls.dialing.evidence` or a person settles it.
+
 A call group's batches are sent through a few *lanes*. A lane is a job that only one worker runs at a time; it claims
 one pending batch after the other. So a batch that is found in state *sending* when its lane's job begins was left
 there by a worker that died: it is unconfirmed. A lane stops after a while and queues again behind others, so that a
@@ -7,20 +10,33 @@ large call group does not keep small ones waiting.
 """
 
 import logging
+import random
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from calls.carriers import get_carrier
-from calls.carriers.base import Accepted, NotTaken, Order, OrderedCall, Refused, Stopped, Unconfirmed
+from calls.carriers.base import (
+    Accepted,
+    CarrierError,
+    NotTaken,
+    Order,
+    OrderedCall,
+    Refused,
+    Stopped,
+    Unconfirmed,
+)
+from calls.dialing import evidence
 from calls.dialing.changes import CARRIER, PORTAL, Change, calls_of, end_if_over, move, write
+from calls.dialing.incoming import callback_url
 from calls.dialing.locks import locked
-from calls.models import Batch, BatchState, Call, CallGroup, CarrierState, GroupState, Suppression, Waits
+from calls.dialing.pacing import LONGEST_WAIT, NotNow, Turn, turn
+from calls.models import Batch, BatchState, Call, CallGroup, GroupState, RequestKind, Suppression, Waits
 from calls.obd.statuses import Status, advance, from_word
 
 logger = logging.getLogger(__name__)
@@ -33,17 +49,20 @@ FIRST_GAP, LONGEST_GAP = 5.0, 300.0
 
 DOUBLED = 6
 
-SLOT_SQL = """
-    UPDATE calls_carrierstate SET next_slot = greatest(next_slot, clock_timestamp()) + %s * interval '1 second'
-    WHERE name = %s RETURNING extract(epoch FROM next_slot - clock_timestamp())
-"""
+JITTER = 0.25
+"""Such a gap is up to this part longer, so that what failed together is not tried again together."""
+
 FIRST_CHECK = 2.0
 """Seconds after hand-over until the carrier is asked for the first time."""
+
+REMEMBERS = 60.0
+"""Seconds for which a worker tries to write down how a request ended while the database is away."""
 
 
 def hand_over(call_group_id: int, lane: int) -> datetime | None:
     """Send this lane's share of the call group's due batches. Returns when to go on (aware); None: nothing is left."""
     settle_orphans(call_group_id, lane)
+    repeat_unconfirmed(call_group_id, lane)
     ends = time.monotonic() + LANE_SECONDS
     while True:
         group = CallGroup.objects.get(pk=call_group_id)
@@ -54,10 +73,27 @@ def hand_over(call_group_id: int, lane: int) -> datetime | None:
             return waiting.due_at
         if time.monotonic() > ends:
             return timezone.now()
-        wait_for_slot(group.carrier)
-        claimed = claim(call_group_id, lane)
-        if claimed:
-            send(*claimed)
+        try:
+            with turn(get_carrier(group.carrier), RequestKind.CALL) as mine:
+                # A carrier that was down is asked something harmless first: calls could become unconfirmed.
+                if mine.trial and not _is_well(mine):
+                    continue
+                claimed = claim(call_group_id, lane)
+                if claimed:
+                    send(mine, *claimed)
+        except NotNow as error:
+            return error.at
+
+
+def _is_well(mine: Turn) -> bool:
+    try:
+        with mine.request():
+            mine.carrier.check()
+    except (Refused, Stopped):
+        return True  # an answer; whether calls are taken shows when there are some
+    except CarrierError:
+        return False
+    return True
 
 
 def settle_orphans(call_group_id: int, lane: int) -> None:
@@ -66,15 +102,6 @@ def settle_orphans(call_group_id: int, lane: int) -> None:
         locked(call_group_id)
         for batch in Batch.objects.filter(call_group=call_group_id, lane=lane, state=BatchState.SENDING):
             settle_unconfirmed(batch, "The portal stopped while this was being sent.")
-
-
-def wait_for_slot(carrier: str) -> None:
-    """Sleep until a request may be begun: all workers together make at most `CARRIER_RATE` a second."""
-    CarrierState.objects.get_or_create(name=carrier)
-    with connection.cursor() as cursor:
-        cursor.execute(SLOT_SQL, [1 / settings.CARRIER_RATE, carrier])
-        until_next = float(cursor.fetchone()[0])
-    time.sleep(max(0.0, until_next - 1 / settings.CARRIER_RATE))
 
 
 def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
@@ -98,24 +125,31 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
         held = calls_of(batch).filter(status=Status.HELD)
         suppressed = Suppression.objects.filter(number__in=held.values("number")).values("number")
         move(held.filter(number__in=suppressed), Status.DND, PORTAL, "On the suppression list.", ended_at=now)
-        order = _order(group, list(held.order_by("n")))
-        if not order.calls and not order.group:
+        if batch.last and not held.exists():
             Batch.objects.filter(pk=batch.pk).update(state=BatchState.CANCELLED)
             return None
         claimed = Batch.objects.filter(pk=batch.pk, state=BatchState.PENDING).update(
-            state=BatchState.SENDING, lane=lane, sent_at=now, attempts=batch.attempts + 1
+            state=BatchState.SENDING,
+            lane=lane,
+            sent_at=now,
+            attempts=batch.attempts + 1,
+            order_key=uuid.uuid4(),
+            account=get_carrier(group.carrier).account,
         )
         if claimed != 1:
             return None
+        batch.refresh_from_db()
+        order = order_of(batch, held)
         move(held, Status.SENDING, PORTAL, handed_over_at=now)
-    batch.refresh_from_db()
     return batch, order
 
 
-def _order(group: CallGroup, calls: list[Call]) -> Order:
+def order_of(batch: Batch, calls: QuerySet[Call]) -> Order:
+    """The request for a claimed batch to these calls of it: always the same for the same calls."""
+    group = batch.call_group
     carrier_waits = group.waits == Waits.CARRIER
     return Order(
-        calls=[OrderedCall(call.obd_id, call.number) for call in calls],
+        calls=[OrderedCall(call.obd_id, call.number) for call in calls.order_by("n")],
         group=group.carrier_group,
         play=group.play,
         message=group.message,
@@ -126,29 +160,94 @@ def _order(group: CallGroup, calls: list[Call]) -> Order:
         delay=group.delay if carrier_waits else 0,
         meta=group.meta,
         custom=group.custom,
+        callback=callback_url(batch),
+        key=str(batch.order_key),
     )
 
 
-def send(batch: Batch, order: Order) -> None:
+def send(mine: Turn, batch: Batch, order: Order) -> None:
     """Make the request for a claimed batch and write down how it ended."""
-    group = batch.call_group
     try:
-        accepted = get_carrier(group.carrier).place(order)
+        with mine.request():
+            accepted = mine.carrier.place(order)
     except Stopped as error:
-        release(batch, str(error))
-        stop(group, str(error))
+        said = str(error)
+        _write_down(lambda: release(batch, said))
+        _write_down(lambda: stop(batch.call_group, said))
     except NotTaken as error:
-        release(batch, str(error))
+        said, retry_after = str(error), error.retry_after
+        _write_down(lambda: release(batch, said, retry_after))
     except Refused as error:
-        settle_refused(batch, str(error))
+        said = str(error)
+        _write_down(lambda: settle_refused(batch, said))
     except Unconfirmed as error:
-        settle_unconfirmed(batch, str(error))
+        said = str(error)
+        _write_down(lambda: settle_unconfirmed(batch, said))
     except Exception:
         # Whatever broke, it broke after the claim: the carrier may have the request.
         logger.exception("Call group %s, batch %s: sending broke", batch.call_group_id, batch.pk)
-        settle_unconfirmed(batch, "The portal failed while this was being sent.")
+        _write_down(lambda: settle_unconfirmed(batch, "The portal failed while this was being sent."))
     else:
-        settle_accepted(batch, accepted)
+        _write_down(lambda: settle_accepted(batch, accepted))
+
+
+def repeat_unconfirmed(call_group_id: int, lane: int) -> None:
+    """Make the requests of this lane's unconfirmed batches again where the carrier would not place them twice.
+
+    A batch is *sending* meanwhile, so that nobody settles it; its calls stay unconfirmed unless the carrier takes it.
+    """
+    group = CallGroup.objects.get(pk=call_group_id)
+    for batch in group.batches.filter(lane=lane, state=BatchState.UNCONFIRMED).order_by("first"):
+        if not evidence.may_repeat(group, batch):
+            continue
+        try:
+            with turn(get_carrier(group.carrier), RequestKind.CALL) as mine:
+                if not (mine.trial and not _is_well(mine)) and _claim_again(batch):
+                    _repeat(mine, batch)
+        except NotNow:
+            return
+
+
+def _claim_again(batch: Batch) -> bool:
+    with transaction.atomic():
+        group = locked(batch.call_group_id)
+        batch.refresh_from_db()
+        if not evidence.may_repeat(group, batch):
+            return False
+        again = _this_attempt(batch, BatchState.UNCONFIRMED)
+        claimed = again.update(state=BatchState.SENDING, attempts=batch.attempts + 1)
+        batch.refresh_from_db()
+        return bool(claimed)
+
+
+def _repeat(mine: Turn, batch: Batch) -> None:
+    order = order_of(batch, calls_of(batch).filter(status=Status.UNCONFIRMED))
+    try:
+        with mine.request():
+            accepted = mine.carrier.place(order)
+    except CarrierError as error:
+        # It says nothing of the first request, whatever it is.
+        said = str(error)
+        _write_down(lambda: settle_unconfirmed(batch, said))
+    else:
+        note = "Asked again with the same Idempotency-Key, the carrier took it once."
+        _write_down(lambda: settle_accepted(batch, accepted, settled=note))
+
+
+def _write_down(outcome: Callable[[], object]) -> None:
+    """Write how a request ended, even if the database is away for a moment: nothing else knows it."""
+    gives_up = time.monotonic() + REMEMBERS
+    while True:
+        try:
+            outcome()
+        except (OperationalError, InterfaceError):
+            if connection.in_atomic_block or time.monotonic() > gives_up:
+                raise
+            logger.warning("The database is away; trying again to write down how a request ended")
+            connection.close()
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _this_attempt(batch: Batch, *states: BatchState) -> QuerySet[Batch]:
@@ -165,16 +264,17 @@ def _settle(batch: Batch, state: BatchState, answer: str, **columns: object) -> 
     return bool(unsettled.update(state=state, answer=answer[:500], **columns))
 
 
-def settle_accepted(batch: Batch, accepted: Accepted) -> None:
-    """The carrier took the batch: its calls are queued there, under the IDs that it gave, if it gave any."""
+def settle_accepted(batch: Batch, accepted: Accepted, settled: str = "") -> None:
+    """The carrier took the batch: its calls are queued there, under the IDs that it gave, if it gave any.
+
+    `settled` is how that came to be known of an unconfirmed one.
+    """
     now = timezone.now()
-    note_health(batch.call_group.carrier)
     with transaction.atomic():
         locked(batch.call_group_id)
         check_at = now + timedelta(seconds=FIRST_CHECK)
-        if not _settle(
-            batch, BatchState.ACCEPTED, accepted.message, carrier_group=accepted.group[:100], check_at=check_at
-        ):
+        columns = {"carrier_group": accepted.group[:100], "check_at": check_at, "settled": settled}
+        if not _settle(batch, BatchState.ACCEPTED, accepted.message, **columns):
             return
         calls = calls_of(batch).filter(status__in=[Status.SENDING, Status.UNCONFIRMED])
         write([_accepted_change(call, accepted, now) for call in calls], CARRIER)
@@ -199,12 +299,16 @@ def _refusal(word: str) -> Status:
 
 
 def settle_refused(batch: Batch, answer: str) -> None:
-    """The carrier read the request and said no: its calls are REJECTED."""
-    note_health(batch.call_group.carrier)  # it answered readably, whatever it said
+    """The carrier read the request and said no: its calls are REJECTED.
+
+    It would say so to the next batches too, so the call group pauses if there are any: a person may mend the reason.
+    """
     with transaction.atomic():
-        locked(batch.call_group_id)
+        group = locked(batch.call_group_id)
         if not _settle(batch, BatchState.REJECTED, answer):
             return
+        if group.batches.filter(state=BatchState.PENDING).exists():
+            stop(group, answer)
         rejected = calls_of(batch).filter(status__in=[Status.SENDING, Status.UNCONFIRMED])
         now = timezone.now()
         move(rejected, Status.REJECTED, CARRIER, answer[:200], ended_at=now)
@@ -212,31 +316,47 @@ def settle_refused(batch: Batch, answer: str) -> None:
 
 
 def settle_unconfirmed(batch: Batch, answer: str) -> None:
-    """Nobody knows whether the carrier took the batch. It is never sent again by itself."""
-    note_health(batch.call_group.carrier, answer)
-    with transaction.atomic():
-        locked(batch.call_group_id)
-        check_at = timezone.now() + timedelta(seconds=FIRST_CHECK)
-        sending = _this_attempt(batch, BatchState.SENDING)
-        if sending.update(state=BatchState.UNCONFIRMED, answer=answer[:500], check_at=check_at):
-            move(calls_of(batch).filter(status=Status.SENDING), Status.UNCONFIRMED, PORTAL, answer[:200])
+    """Nobody knows whether the carrier took the batch. It is never sent again by itself.
 
-
-def release(batch: Batch, answer: str) -> None:
-    """The carrier certainly never saw the request: the batch is held again and goes out after a growing gap."""
-    note_health(batch.call_group.carrier, answer)
-    now = timezone.now()
-    gap = min(FIRST_GAP * 2 ** min(batch.attempts - 1, DOUBLED), LONGEST_GAP)
+    Unless it has told of one of the calls already, while it was being sent.
+    """
     with transaction.atomic():
         group = locked(batch.call_group_id)
+        check_at = timezone.now() + timedelta(seconds=FIRST_CHECK)
         sending = _this_attempt(batch, BatchState.SENDING)
-        calls = calls_of(batch).filter(status=Status.SENDING)
+        if not sending.update(state=BatchState.UNCONFIRMED, answer=answer[:500], check_at=check_at):
+            return
+        batch.refresh_from_db()
+        calls = calls_of(batch)
+        move(calls.filter(status=Status.SENDING), Status.UNCONFIRMED, PORTAL, answer[:200])
+        told = calls.filter(handed_over_at=batch.sent_at).exclude(status=Status.UNCONFIRMED).first()
+        if told:
+            evidence.settle_placed(group, batch, f"The carrier had told of {told.obd_id} by then.")
+
+
+def release(batch: Batch, answer: str, retry_after: float | None = None) -> None:
+    """The carrier certainly took nothing: the batch is held again and goes out after a growing gap.
+
+    Not before `retry_after` seconds, if the carrier said so.
+    """
+    now = timezone.now()
+    gap = min(FIRST_GAP * 2 ** min(batch.attempts - 1, DOUBLED), LONGEST_GAP) * random.uniform(1, 1 + JITTER)  # noqa: S311
+    gap = max(gap, min(retry_after or 0.0, LONGEST_WAIT.total_seconds()))
+    with transaction.atomic():
+        group = locked(batch.call_group_id)
+        # Unconfirmed: another worker has taken this one for dead meanwhile.
+        sending = _this_attempt(batch, BatchState.SENDING, BatchState.UNCONFIRMED)
+        calls = calls_of(batch).filter(status__in=[Status.SENDING, Status.UNCONFIRMED])
         if group.state == GroupState.CANCELLED:
             if sending.update(state=BatchState.CANCELLED, answer=answer[:500], sent_at=None):
                 move(calls, Status.CANCELLED, PORTAL, answer[:200], handed_over_at=None, ended_at=now)
                 end_if_over(group.pk)
         elif sending.update(
-            state=BatchState.PENDING, answer=answer[:500], due_at=now + timedelta(seconds=gap), sent_at=None
+            state=BatchState.PENDING,
+            answer=answer[:500],
+            due_at=now + timedelta(seconds=gap),
+            sent_at=None,
+            check_at=None,
         ):
             move(calls, Status.HELD, PORTAL, answer[:200], handed_over_at=None)
 
@@ -246,12 +366,3 @@ def stop(group: CallGroup, reason: str) -> None:
     CallGroup.objects.filter(pk=group.pk, state=GroupState.RUNNING).update(
         state=GroupState.PAUSED, state_by=None, state_at=timezone.now(), state_reason=reason[:300]
     )
-
-
-def note_health(carrier: str, failure: str = "") -> None:
-    """Write down that the carrier answered, or how it failed."""
-    now = timezone.now()
-    columns: Mapping[str, object] = (
-        {"failed_at": now, "failure": failure[:300]} if failure else {"answered_at": now, "failure": ""}
-    )
-    CarrierState.objects.update_or_create(name=carrier, defaults=columns)

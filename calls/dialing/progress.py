@@ -1,26 +1,32 @@
 """Progress: what the carrier says became of calls, written to them.
 
 Each batch that was handed over is asked about until its calls are final: soon while things change, more and more
-rarely while they don't.
+rarely while they don't. A carrier that can reach us also reports by itself (:mod:`calls.dialing.incoming`).
 """
 
+import random
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain, groupby, islice
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Min, Q, QuerySet
 from django.utils import timezone
 
 from calls.carriers import get_carrier
 from calls.carriers.base import AskedCall, NoAnswer, Question, Report
+from calls.dialing import evidence
 from calls.dialing.changes import CARRIER, PORTAL, Change, calls_of, end_if_over, move, write
-from calls.dialing.handover import note_health
+from calls.dialing.jobs import hand_over_lane_later
 from calls.dialing.locks import locked
-from calls.models import Batch, BatchState, Call, CallGroup, GroupState, Waits
-from calls.obd.statuses import AT_CARRIER, Status, advance, from_word
+from calls.dialing.pacing import NotNow, one_request
+from calls.models import Batch, BatchState, Call, CallGroup, GroupState, RequestKind, Waits
+from calls.obd.statuses import AT_CARRIER, FINAL, Status, advance, from_word
 
 SHORTEST_GAP, LONGEST_GAP = 2.0, 60.0
 """Seconds between two questions about a batch; grows by half while nothing changes, GROWS times."""
@@ -30,14 +36,20 @@ GROWS = 10
 QUIET = 10
 """Questions without anything new after which a group that the carrier holds has no more calls."""
 
-EXPIRES_AFTER = timedelta(hours=6)
-"""A call that has no final status so long after it should have rung is EXPIRED."""
+JITTER = 0.2
+"""A gap is up to this part shorter or longer, so that questions are spread out."""
+
+TURN_SECONDS = 5.0
+"""A job asks no further question after this, and queues again behind others."""
 
 CLOCK_SLACK = timedelta(minutes=5)
 """A carrier's clock may be off by so much."""
 
 STEP = 500
 """Reports written in one transaction."""
+
+UNSETTLED = (BatchState.UNCONFIRMED, BatchState.PENDING)
+"""What a callback settles: by that the carrier took it."""
 
 ASKABLE = (BatchState.ACCEPTED, BatchState.UNCONFIRMED)
 
@@ -46,7 +58,10 @@ def follow(call_group_id: int) -> datetime | None:
     """Ask about this call group's batches that are due. Returns when to go on (aware); None: nothing is left."""
     group = CallGroup.objects.get(pk=call_group_id)
     due = group.batches.filter(state__in=ASKABLE, check_at__lte=timezone.now()).order_by("carrier_group", "first")
+    ends = time.monotonic() + TURN_SECONDS
     for batches in _asked_together(due):
+        if time.monotonic() > ends:
+            return timezone.now()
         check(group, batches)
     return next_check(call_group_id)
 
@@ -78,27 +93,43 @@ def next_check(call_group_id: int) -> datetime | None:
 def check(group: CallGroup, batches: Sequence[Batch]) -> None:
     """Ask the carrier about batches that it answers together, and write down what it says."""
     question = _question(group, batches)
+    listed: set[str] = set()
+    whole = answered = False
+    changed = 0
     try:
-        reports = iter(get_carrier(group.carrier).reports(question))
+        carrier = get_carrier(group.carrier)
+        reports = carrier.reports(question, partial(one_request, carrier, RequestKind.STATUS))
+        reports = _noted(reports, listed)
         first = list(islice(reports, 1))
         changed = record(group.pk, chain(first, reports), CARRIER, since=question.sent_at)
-    except NoAnswer as error:
-        note_health(group.carrier, str(error))
-        changed = 0
-        answered = False
-    else:
         # Nothing came: perhaps nothing was asked, where neither the carrier's group nor its IDs are known.
-        answered = bool(first)
-        if answered:
-            note_health(group.carrier)
+        whole = answered = bool(first)
+    except NotNow as error:
+        Batch.objects.filter(pk__in=[batch.pk for batch in batches]).update(check_at=error.at)
+        for batch in batches:
+            expire(group, batch)
+        return
+    except NoAnswer:
+        pass
     for batch in batches:
+        if whole and question.group:
+            _settle_by_absence(batch, question.group, listed)
+        elif evidence.may_repeat(group, batch):
+            hand_over_lane_later(group.pk, batch.lane, timezone.now())
         expire(group, batch)
         _check_later(group, batch, changed=bool(changed), answered=answered)
 
 
+def _noted(reports: Iterator[Report], listed: set[str]) -> Iterator[Report]:
+    """The reports, while their OBD IDs and numbers are put into `listed`."""
+    for report in reports:
+        listed.update({report.obd_id, report.number} - {""})
+        yield report
+
+
 def _question(group: CallGroup, batches: Sequence[Batch]) -> Question:
     carrier_waits = group.waits == Waits.CARRIER
-    carrier_group = batches[0].carrier_group or _sibling_group(group, batches[0])
+    carrier_group = batches[0].carrier_group or evidence.sibling_group(group, batches[0])
     calls = [] if carrier_group else calls_of(batches[0]).filter(status__in=AT_CARRIER)
     return Question(
         calls=[AskedCall(call.obd_id, call.number, call.carrier_id) for call in calls],
@@ -111,12 +142,14 @@ def _question(group: CallGroup, batches: Sequence[Batch]) -> Question:
     )
 
 
-def _sibling_group(group: CallGroup, batch: Batch) -> str:
-    """Where a batch that we know nothing of would be listed: the carrier puts similar requests into one group."""
-    if batch.state != BatchState.UNCONFIRMED or group.newgroup:
-        return ""
-    known = group.batches.exclude(carrier_group="").values_list("carrier_group", flat=True).distinct()[:2]
-    return known[0] if len(known) == 1 else ""
+def _settle_by_absence(batch: Batch, carrier_group: str, listed: set[str]) -> None:
+    """Call an unconfirmed batch after all, where the carrier's list shows that it never took it."""
+    with transaction.atomic():
+        group = locked(batch.call_group_id)
+        batch.refresh_from_db()
+        if evidence.is_absent(group, batch, carrier_group, listed):
+            note = f"The carrier lists later calls in its group {carrier_group} and none of these: it was not placed."
+            evidence.settle_not_placed(group, batch, note)
 
 
 def record(call_group_id: int, reports: Iterable[Report], source: str, since: datetime) -> int:
@@ -193,7 +226,7 @@ def _change(call: Call, report: Report) -> Change:
         status=status,
         word=report.word,
         carrier_id=report.carrier_id,
-        retries=report.retries,
+        retries=None if report.retries is None else max(report.retries, call.retries),
         answered_at=report.answered_at,
         ended_at=ended_at,
         duration=report.duration,
@@ -223,13 +256,50 @@ def _learn_calls(group: CallGroup, reports: dict[str, Report]) -> None:
 def _settle_by_evidence(group: CallGroup, seen: Sequence[Call]) -> None:
     """The carrier reports a call of an unconfirmed batch, so it took that batch."""
     for batch in group.batches.filter(state=BatchState.UNCONFIRMED) if seen else ():
-        if any(batch.first <= call.n <= batch.last for call in seen):
-            note = f"The carrier reports calls of it: {seen[0].obd_id}."
-            Batch.objects.filter(pk=batch.pk).update(state=BatchState.ACCEPTED, answer=note)
-            move(calls_of(batch).filter(status=Status.UNCONFIRMED), Status.QUEUED, PORTAL, note)
-            for call in seen:
-                if batch.first <= call.n <= batch.last:
-                    call.status = Status.QUEUED
+        named = [call for call in seen if batch.first <= call.n <= batch.last]
+        if named:
+            evidence.settle_placed(group, batch, f"The carrier reports calls of it: {named[0].obd_id}.")
+            for call in named:
+                call.status = Status.QUEUED
+
+
+def called_back(batch_id: int, report: Report) -> bool:
+    """Write what the carrier reported by itself of a call of this batch; False if it is about no call of it.
+
+    It proves that the carrier took the batch: even if it seemed not to have got there, its calls are not handed over
+    again. Costs two small reads where it says nothing new.
+    """
+    batch = Batch.objects.filter(pk=batch_id).first()
+    if batch is None:
+        return False
+    named = _named(batch, report)
+    if named is None if batch.last else not report.number:
+        return False
+    if named and batch.state not in UNSETTLED and not (named.status not in FINAL and _change(named, report).is_news):
+        return True
+    with transaction.atomic():
+        group = locked(batch.call_group_id)
+        batch.refresh_from_db()
+        if batch.state in UNSETTLED:
+            about = named.obd_id if named else "one of its calls"
+            evidence.settle_placed(group, batch, f"The carrier called back about {about}.")
+        if named is None:
+            record(group.pk, [report], CARRIER, since=group.created_at)
+            return True
+        named.refresh_from_db()
+        if named.status in {*AT_CARRIER, Status.SENDING}:
+            write([_change(named, report)], CARRIER)
+    return True
+
+
+def _named(batch: Batch, report: Report) -> Call | None:
+    """The call of the batch that is meant: by our OBD ID, the carrier's ID or the number."""
+    calls = calls_of(batch)
+    group, _, n = report.obd_id.partition("-")
+    if report.obd_id:
+        return calls.filter(n=n).first() if group == str(batch.call_group_id) else None
+    found = calls.filter(carrier_id=report.carrier_id).first() if report.carrier_id else None
+    return found or (calls.filter(number=report.number).first() if report.number else None)
 
 
 def _followed(batch: Batch) -> QuerySet[Call]:
@@ -241,7 +311,7 @@ def _given_up(group: CallGroup, batch: Batch) -> bool:
     """Whether it is so long after the calls should have rung that nothing more will be heard of them."""
     sent_at = batch.sent_at or timezone.now()
     rings_at = group.schedule_time if group.waits == Waits.CARRIER and group.schedule_time else sent_at
-    return timezone.now() >= max(rings_at, sent_at) + EXPIRES_AFTER
+    return timezone.now() >= max(rings_at, sent_at) + timedelta(hours=settings.CALL_EXPIRES)
 
 
 def expire(group: CallGroup, batch: Batch) -> int:
@@ -251,15 +321,15 @@ def expire(group: CallGroup, batch: Batch) -> int:
     with transaction.atomic():
         locked(group.pk)
         stale = _followed(batch).filter(status__in=[Status.QUEUED, Status.INPROGRESS])
-        hours = EXPIRES_AFTER.total_seconds() / 3600
-        return move(stale, Status.EXPIRED, PORTAL, f"No final status after {hours:g} hours.", ended_at=timezone.now())
+        note = f"No final status after {settings.CALL_EXPIRES:g} hours."
+        return move(stale, Status.EXPIRED, PORTAL, note, ended_at=timezone.now())
 
 
 def _check_later(group: CallGroup, batch: Batch, *, changed: bool, answered: bool) -> None:
     """Set when the batch is asked about again: never, once its calls are final."""
     now = timezone.now()
     checks = 0 if changed else batch.checks + 1
-    gap = min(SHORTEST_GAP * 1.5 ** min(checks, GROWS), LONGEST_GAP)
+    gap = min(SHORTEST_GAP * 1.5 ** min(checks, GROWS), LONGEST_GAP) * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
     goes_on = _followed(batch).filter(status__in=AT_CARRIER).exists() or _may_grow(group, batch, checks)
     Batch.objects.filter(pk=batch.pk).update(
         check_at=now + timedelta(seconds=gap) if goes_on else None,

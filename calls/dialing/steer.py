@@ -7,8 +7,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from calls import audit
-from calls.dialing.changes import calls_of, end_if_over, move
-from calls.dialing.jobs import cancel_held_later, follow_later, hand_over_later
+from calls.dialing import evidence
+from calls.dialing.changes import end_if_over, move
+from calls.dialing.jobs import cancel_held_later, hand_over_later
 from calls.dialing.locks import locked
 from calls.models import Batch, BatchState, Call, CallGroup, GroupState, User
 from calls.obd.statuses import Status
@@ -81,27 +82,15 @@ def settle(batch_id: int, user: User, *, placed: bool, carrier_group: str = "") 
     `placed`: the carrier took it, in its group `carrier_group` if that is known; its calls are followed from now on.
     Otherwise it never got there, and its calls are held again and handed over.
     """
-    now = timezone.now()
     with transaction.atomic():
         batch = Batch.objects.get(pk=batch_id)
         group = locked(batch.call_group_id)
         batch.refresh_from_db()
         if batch.state != BatchState.UNCONFIRMED:
             raise NotPossible("This batch is settled already.")
-        unconfirmed = calls_of(batch).filter(status=Status.UNCONFIRMED)
+        note = f"Settled by {user}: it was {'placed' if placed else 'not placed'}."
         if placed:
-            batch.state, batch.carrier_group, batch.check_at = BatchState.ACCEPTED, carrier_group, now
-            move(unconfirmed, Status.QUEUED, str(user), "Settled: it was placed.")
-            follow_later(group.pk, now)
-        elif group.state == GroupState.CANCELLED:
-            batch.state, batch.check_at = BatchState.CANCELLED, None
-            move(unconfirmed, Status.CANCELLED, str(user), "Settled: it was not placed.", ended_at=now)
+            evidence.settle_placed(group, batch, note, str(user), carrier_group)
         else:
-            batch.state, batch.due_at, batch.sent_at, batch.check_at = BatchState.PENDING, now, None, None
-            move(unconfirmed, Status.HELD, str(user), "Settled: it was not placed.", handed_over_at=None)
-        batch.answer = f"Settled by {user}: it was {'placed' if placed else 'not placed'}."
-        batch.save()
+            evidence.settle_not_placed(group, batch, note, str(user))
         audit.note(group, settled=f"calls {batch.first} to {batch.last}: {'placed' if placed else 'not placed'}")
-        end_if_over(group.pk)
-        if batch.state == BatchState.PENDING:
-            hand_over_later(group.pk, now)

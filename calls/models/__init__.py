@@ -2,6 +2,14 @@
 
 from calls.models.access import SEE_EVERYTHING, User
 from calls.models.callbacks import Callback, CallbackState
+from calls.models.carrier import (
+    CarrierBreaker,
+    CarrierConnection,
+    CarrierRequest,
+    CarrierState,
+    RequestKind,
+    RequestResult,
+)
 from calls.models.contacts import Contact, ContactGroup, Suppression
 from calls.models.dialing import (
     Activity,
@@ -10,7 +18,6 @@ from calls.models.dialing import (
     Call,
     CallGroup,
     CallRequest,
-    CarrierState,
     GroupState,
     Outcome,
     PlannedCall,
@@ -34,6 +41,9 @@ __all__ = [
     "CallRequest",
     "Callback",
     "CallbackState",
+    "CarrierBreaker",
+    "CarrierConnection",
+    "CarrierRequest",
     "CarrierState",
     "Contact",
     "ContactGroup",
@@ -41,6 +51,8 @@ __all__ = [
     "Idempotency",
     "Outcome",
     "PlannedCall",
+    "RequestKind",
+    "RequestResult",
     "RequestState",
     "Sound",
     "Suppression",

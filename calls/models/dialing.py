@@ -251,8 +251,18 @@ class Batch(models.Model):
     lane = models.PositiveSmallIntegerField(default=0, help_text="Which lane sends it: see dialing.handover.")
     attempts = models.PositiveIntegerField(default=0)
     sent_at = models.DateTimeField(null=True, help_text="When the request that counts was begun.")
+    order_key = models.UUIDField(null=True, help_text="Of the request that counts; its Idempotency-Key.")
+    account = models.CharField(
+        max_length=64, blank=True, db_default="", help_text="Digest of where that request went, as whom."
+    )
     carrier_group = models.CharField(max_length=100, blank=True)
     answer = models.CharField(max_length=500, blank=True, help_text="What the carrier or the connection said.")
+    settled = models.CharField(
+        max_length=300,
+        blank=True,
+        db_default="",
+        help_text="What settled it after it had been unconfirmed: evidence, or whose word.",
+    )
     checked_at = models.DateTimeField(null=True, help_text="When the carrier last told us about these calls.")
     check_at = models.DateTimeField(null=True, help_text="When to ask the carrier next; null: nothing to ask.")
     checks = models.PositiveIntegerField(default=0, help_text="Questions since something last changed.")
@@ -429,13 +439,3 @@ class Call(models.Model):
     def obd_id(self) -> str:
         """`123456-1`: call group and position in it."""
         return f"{self.call_group_id}-{self.n}"
-
-
-class CarrierState(models.Model):
-    """What is known of a carrier's connection: its health, and the pace that all workers share."""
-
-    name = models.CharField(max_length=10, primary_key=True)
-    next_slot = models.DateTimeField(default=timezone.now, help_text="Before this no request is begun.")
-    answered_at = models.DateTimeField(null=True, help_text="When it last answered readably.")
-    failed_at = models.DateTimeField(null=True)
-    failure = models.CharField(max_length=300, blank=True)

@@ -50,6 +50,9 @@ __all__ = [
 FORMATS = ("text", "json", "jsonp", "xml", "php")
 MAX_NUMBERS = 200
 
+KEPT_HEADER = "Idempotency-Key-Kept"
+"""Header of every answer: for how many seconds the answer to a request with an `Idempotency-Key` is given again."""
+
 
 @dataclass(frozen=True)
 class Parameter:

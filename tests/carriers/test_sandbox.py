@@ -1,5 +1,6 @@
 """The sandbox's pretend network, as a pure function of number, attempt and time (DESIGN.md, "The sandbox")."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -202,9 +203,9 @@ def test_reports_are_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = [AskedCall("12-1", number(0), "12-1"), AskedCall("12-2", number(9), "12-2")]
     question = Question(calls=calls, sent_at=SENT)
     monkeypatch.setattr(timezone, "now", lambda: SENT)
-    assert [found.word for found in SandboxCarrier().reports(question)] == ["INPROGRESS", "INPROGRESS"]
+    assert [found.word for found in SandboxCarrier().reports(question, nullcontext)] == ["INPROGRESS", "INPROGRESS"]
     monkeypatch.setattr(timezone, "now", lambda: SENT + LATER)
-    found = list(SandboxCarrier().reports(question))
+    found = list(SandboxCarrier().reports(question, nullcontext))
     assert [(each.obd_id, each.number, each.word) for each in found] == [
         ("12-1", number(0), "COMPLETED"),
         ("12-2", number(9), "FAILED"),

@@ -1,5 +1,6 @@
 """What tests of the dialing core share."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -11,8 +12,8 @@ from django.db import connection
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from calls.carriers.base import Accepted, Order, Question, Report
-from calls.dialing import handover, progress
+from calls.carriers.base import Accepted, Order, Question, Report, Turn
+from calls.dialing import handover, pacing, progress
 from calls.models import Batch, Call, CallGroup
 
 T = TypeVar("T")
@@ -68,6 +69,8 @@ class Carrier:
     """A carrier that does as it is told: `answer` is returned, raised or called; `says` are its reports."""
 
     name = "sandbox"
+    account = ""
+    idempotent_seconds = 0
 
     def __init__(self) -> None:
         self.answer: Accepted | Exception | Callable[[Order], Accepted] = Accepted()
@@ -86,15 +89,22 @@ class Carrier:
             raise self.answer
         return self.answer if isinstance(self.answer, Accepted) else self.answer(order)
 
-    def reports(self, question: Question) -> Iterator[Report]:
+    def check(self) -> str:
+        return "It answers."
+
+    def reports(self, question: Question, turn: Turn) -> Iterator[Report]:
         self.questions.append(question)
-        if isinstance(self.says, Exception):
-            raise self.says
+        with turn():
+            if isinstance(self.says, Exception):
+                raise self.says
         yield from self.says(question) if callable(self.says) else self.says
 
 
 def use(carrier: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `carrier` place the calls, without a pace."""
+    """Let `carrier` place the calls, without a pace and whatever fails."""
     monkeypatch.setattr(handover, "get_carrier", lambda name: carrier)
     monkeypatch.setattr(progress, "get_carrier", lambda name: carrier)
-    monkeypatch.setattr(handover, "wait_for_slot", lambda name: None)
+    monkeypatch.setattr(pacing, "_take_slot", lambda *_: time.monotonic())
+    monkeypatch.setattr(pacing, "FAILURES", 1_000_000)
+    monkeypatch.setattr(handover, "JITTER", 0.0)
+    monkeypatch.setattr(progress, "JITTER", 0.0)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
-from pytest_django import Settings
 
 from calls.carriers.base import Accepted, NotTaken, Order, Refused, Stopped, Unconfirmed
 from calls.dialing import handover, steer
@@ -246,6 +245,23 @@ def test_refused(operator: User, carrier: Carrier) -> None:
     assert (health().failure, bool(health().answered_at)) == ("", True)  # it answered
 
 
+def test_a_refusal_pauses_the_rest_of_the_call_group(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was wrong with one request is wrong with the next ones: a person can mend it, and 500 batches can't."""
+    in_batches_of(1, monkeypatch)
+    group = make_call_group(operator, 3)
+    carrier.answer = Refused("The carrier refused the request (400): no such sound.")
+    assert handover.hand_over(group.pk, 0) is None
+    group.refresh_from_db()
+    assert (group.state, group.state_by, statuses(group)) == (GroupState.PAUSED, None, ["REJECTED", "HELD", "HELD"])
+    assert "no such sound" in group.state_reason
+    carrier.answer = Accepted()
+    steer.resume(group.pk, operator)
+    handover.hand_over(group.pk, 0)
+    assert statuses(group) == ["REJECTED", "QUEUED", "QUEUED"]
+
+
 def test_a_refused_group_of_the_carriers_own_has_ended(operator: User, carrier: Carrier) -> None:
     group = make_call_group(operator, 0, carrier_group="vip")
     carrier.answer = Refused("No such group.")
@@ -394,14 +410,15 @@ def test_a_late_refusal_settles_an_unconfirmed_batch(operator: User, carrier: Ca
     assert (states(group), statuses(group)) == (["rejected"], ["REJECTED"])
 
 
-def test_not_taken_comes_too_late_for_an_unconfirmed_batch(operator: User, carrier: Carrier) -> None:
-    """Its worker was given up, so the batch stays where a person looks at it."""
+def test_late_news_that_it_was_not_taken_settles_an_unconfirmed_batch(operator: User, carrier: Carrier) -> None:
+    """Its worker was given up, but lived, and knows for certain."""
     group = make_call_group(operator, 1)
     claimed = handover.claim(group.pk, 0)
     assert claimed
     handover.settle_orphans(group.pk, 0)
     handover.release(claimed[0], "Connection refused.")
-    assert (states(group), statuses(group)) == (["unconfirmed"], ["UNCONFIRMED"])
+    assert (states(group), statuses(group)) == (["pending"], ["HELD"])
+    assert (batch(group).check_at, batch(group).sent_at, call(group).handed_over_at) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -486,53 +503,3 @@ def test_pausing_while_a_lane_is_at_work_stops_it_after_the_batch(
     assert len(jobs(group, "hand_over")) > 1
     assert handover.hand_over(group.pk, 0) is None
     assert carrier.numbers == [number(0), number(1), number(2)]
-
-
-def test_every_request_waits_for_its_slot(operator: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    in_batches_of(1, monkeypatch)
-    carrier = Carrier()
-    use(carrier, monkeypatch)
-    waited: list[tuple[str, int]] = []
-    monkeypatch.setattr(handover, "wait_for_slot", lambda name: waited.append((name, len(carrier.orders))))
-    handover.hand_over(make_call_group(operator, 3).pk, 0)
-    assert waited == [("sandbox", 0), ("sandbox", 1), ("sandbox", 2)]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_workers_share_the_pace(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.CARRIER_RATE = 2.0
-    slept: list[float] = []
-    monkeypatch.setattr("time.sleep", slept.append)
-    begun = timezone.now()
-
-    def three_times() -> None:
-        for _ in range(3):
-            handover.wait_for_slot("sandbox")
-
-    at_the_same_moment(three_times, three_times)
-    # Six requests at two a second: whoever came last has the sixth slot, so nothing is begun before 2.5 s have passed.
-    free_from = CarrierState.objects.get(name="sandbox").next_slot
-    assert free_from >= begun + timedelta(seconds=3)
-    assert len(slept) == 6
-    assert max(slept) > 2.5 - (timezone.now() - begun).total_seconds()
-    assert min(slept) >= 0
-
-
-@pytest.mark.django_db(transaction=True)
-def test_slots_are_not_saved_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.CARRIER_RATE = 10.0
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    CarrierState.objects.create(name="sandbox", next_slot=timezone.now() - timedelta(hours=1))
-    before = timezone.now()
-    handover.wait_for_slot("sandbox")
-    handover.wait_for_slot("sandbox")
-    assert CarrierState.objects.get(name="sandbox").next_slot >= before + timedelta(seconds=0.2)
-
-
-def test_carriers_have_a_pace_each(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.CARRIER_RATE = 0.001
-    slept: list[float] = []
-    monkeypatch.setattr("time.sleep", slept.append)
-    handover.wait_for_slot("sandbox")
-    handover.wait_for_slot("obd")
-    assert max(slept) < 900

@@ -221,8 +221,10 @@ def test_refused_request_rejects_its_calls(server: ObdServer) -> None:
     server.faults += [None, Refuse(400, "play: no such sound")]
     group = started()
     hand_over(group)
-    assert batch_states(group) == ["accepted", "rejected", "accepted"]
-    assert tallies(group) == {"QUEUED": 250, "REJECTED": 200}
+    assert batch_states(group) == ["accepted", "rejected", "pending"]
+    assert tallies(group) == {"QUEUED": 200, "REJECTED": 200, "HELD": 50}
+    group.refresh_from_db()
+    assert group.state == GroupState.PAUSED
     assert group.batches.get(first=201).answer == "The carrier refused the request (400): play: no such sound"
 
 

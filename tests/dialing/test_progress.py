@@ -16,6 +16,7 @@ from tests.factories import make_call_group, make_user, number
 pytestmark = pytest.mark.django_db
 
 NOON = datetime(2026, 11, 20, 6, 30, tzinfo=UTC)
+EXPIRES_AFTER = timedelta(hours=6)  # the setting's default
 
 
 @pytest.fixture
@@ -251,7 +252,8 @@ def test_a_report_of_one_call_settles_its_batch(operator: User, carrier: Carrier
     assert batch(group).state == BatchState.ACCEPTED
     seen = word if word in ("INPROGRESS", "COMPLETED") else "QUEUED"
     assert statuses(group) == ["QUEUED", seen, "QUEUED"]
-    assert f"{group.pk}-2" in batch(group).answer
+    assert f"{group.pk}-2" in batch(group).settled
+    assert batch(group).answer == "Timed out."
 
 
 def test_a_report_settles_only_the_batch_of_its_call(
@@ -458,10 +460,10 @@ def test_a_scheduled_group_is_followed_from_its_time_on(operator: User, carrier:
 def test_calls_without_a_result_expire(operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch) -> None:
     group = handed_over(operator, 3)
     told(group, Report(number(0), "COMPLETED"), Report(number(1), "INPROGRESS"))
-    freeze(monkeypatch, NOON + progress.EXPIRES_AFTER - timedelta(seconds=1))
+    freeze(monkeypatch, NOON + EXPIRES_AFTER - timedelta(seconds=1))
     follow(group)
     assert statuses(group) == ["COMPLETED", "INPROGRESS", "QUEUED"]
-    freeze(monkeypatch, NOON + progress.EXPIRES_AFTER)
+    freeze(monkeypatch, NOON + EXPIRES_AFTER)
     assert follow(group) is None
     assert statuses(group) == ["COMPLETED", "EXPIRED", "EXPIRED"]
     assert "6 hours" in call(group, 3).timeline[-1][4]
@@ -558,7 +560,7 @@ def test_it_is_asked_on_while_more_calls_may_become_known(vip: CallGroup, carrie
 def test_its_calls_expire_too(vip: CallGroup, carrier: Carrier, monkeypatch: pytest.MonkeyPatch) -> None:
     carrier.says = [Report(number(1), "INPROGRESS")]
     follow(vip)
-    freeze(monkeypatch, NOON + progress.EXPIRES_AFTER)
+    freeze(monkeypatch, NOON + EXPIRES_AFTER)
     assert follow(vip) is None
     assert statuses(vip) == ["EXPIRED"]
 
@@ -568,10 +570,10 @@ def test_it_ends_if_the_carrier_never_lists_a_call(
 ) -> None:
     for _ in range(progress.QUIET + 2):
         assert follow(vip) is not None
-    freeze(monkeypatch, NOON + progress.EXPIRES_AFTER)
+    freeze(monkeypatch, NOON + EXPIRES_AFTER)
     assert follow(vip) is None
     vip.refresh_from_db()
-    assert (vip.total, vip.ended_at) == (0, NOON + progress.EXPIRES_AFTER)
+    assert (vip.total, vip.ended_at) == (0, NOON + EXPIRES_AFTER)
 
 
 def test_an_unconfirmed_one_stays_for_a_person(

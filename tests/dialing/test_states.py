@@ -15,10 +15,22 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from calls.carriers.base import Accepted, NoAnswer, NotTaken, Order, Question, Refused, Report, Stopped, Unconfirmed
+from calls.carriers.base import (
+    Accepted,
+    NoAnswer,
+    NotTaken,
+    Order,
+    Question,
+    Refused,
+    Report,
+    Stopped,
+    Turn,
+    Unconfirmed,
+)
 from calls.dialing import handover, progress, start, steer
 from calls.models import Batch, BatchState, Call, CallGroup, GroupState, Suppression, Tally, User
 from calls.obd.statuses import FINAL, Status
+from tests.dialing.helpers import use
 from tests.factories import make_request, make_user, number
 
 WORDS = [*map(str, Status), "ANSWERED", "no-answer", "FAILED_LEG1", "PURPLE", ""]
@@ -33,6 +45,8 @@ class FakeCarrier:
     """Ends each request as it is told, and remembers which numbers it took."""
 
     name = "sandbox"
+    account = ""
+    idempotent_seconds = 0
 
     def __init__(self) -> None:
         self.ending = "accept"
@@ -62,7 +76,10 @@ class FakeCarrier:
                 raise RuntimeError("a bug")
         raise Unconfirmed("The answer was lost.")
 
-    def reports(self, question: Question) -> Iterator[Report]:
+    def check(self) -> str:
+        return "It answers."
+
+    def reports(self, question: Question, turn: Turn) -> Iterator[Report]:
         if self.ending == "no answer":
             raise NoAnswer("Timed out.")
         for call in question.calls:
@@ -235,9 +252,7 @@ class Dialing(RuleBasedStateMachine):
 @pytest.mark.django_db
 def test_any_order_of_events_keeps_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     carrier = FakeCarrier()
-    monkeypatch.setattr(handover, "get_carrier", lambda name: carrier)
-    monkeypatch.setattr(progress, "get_carrier", lambda name: carrier)
-    monkeypatch.setattr(handover, "wait_for_slot", lambda name: None)
+    use(carrier, monkeypatch)
     monkeypatch.setattr(start, "MAX_CALLS", 2)  # several batches from few numbers
     Dialing.carrier, Dialing.user = carrier, make_user()
     run_state_machine_as_test(

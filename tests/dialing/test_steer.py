@@ -207,7 +207,7 @@ def test_placed(operator: User, carrier: Carrier) -> None:
     settled = batch(group)
     assert (settled.state, settled.carrier_group) == (BatchState.ACCEPTED, "G7")
     assert settled.check_at
-    assert operator.username in settled.answer
+    assert operator.username in settled.settled
     assert statuses(group) == ["QUEUED", "QUEUED"]
     assert call(group).timeline[-1][1:3] == ["QUEUED", operator.username]
     handover.hand_over(group.pk, 0)
