@@ -1,13 +1,14 @@
 """What a call group is doing or waiting for, in one plain sentence: the answer to "why is nothing dialling?"."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from django.utils import timezone
 
-from calls.dialing.situation import Situation
-from calls.models import Batch, GroupState, Waits
+from calls.dialing.situation import CarrierHealth, Situation
+from calls.models import Batch, CarrierBreaker, GroupState, Waits
 from calls.obd.statuses import CANCELLED, REJECTED, UNCONFIRMED
 from calls.templatetags.portal import zone_of
 
@@ -18,6 +19,9 @@ LATE = timedelta(seconds=20)
 
 RECENT = timedelta(minutes=10)
 """A failure of the carrier that is older says nothing about now."""
+
+_ACCOUNT = re.compile("^(The carrier refuses our |OBD_)")
+"""How the reason begins where the key, the account or the settings are meant (:mod:`calls.carriers.obd`)."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,11 @@ def when(at: datetime, now: datetime) -> str:
     if local.date() == timezone.localtime(now).date():
         return f"at {clock}"
     return f"on {local.day} {local:%b %Y}, {clock}"
+
+
+def _clock(at: datetime, now: datetime) -> str:
+    """The same without its first word: "14:02 IST"."""
+    return when(at, now).removeprefix("at ").removeprefix("on ")
 
 
 def calls(number: int) -> str:
@@ -111,16 +120,30 @@ def _cancelled(situation: Situation) -> str:
 
 def _paused(situation: Situation) -> Sentence:
     group = situation.group
-    held = f"{calls(group.held)} {_are(group.held)} held"
     if situation.refused_by_carrier:
-        text = f"Paused by the portal{_by(situation)}. {_said(group.state_reason)} {_upper(held)} until you resume."
-        return Sentence(text, "attention")
+        return Sentence(f"Paused by the portal{_by(situation)}. {_stopped(situation)}", "attention")
+    held = f"{calls(group.held)} {_are(group.held)} held"
     reason = f" Reason: {group.state_reason}" if group.state_reason else ""
     if not group.total:
         return Sentence(f"Paused{_by(situation)}: nothing is handed over until you resume.{reason}", "waits")
     running = situation.at_carrier
     goes_on = f"; {running:,} {_are(running)} with the carrier and {'goes' if running == 1 else 'go'} on"
     return Sentence(f"Paused{_by(situation)}: {held}{goes_on if running else ''}.{reason}", "waits")
+
+
+def _stopped(situation: Situation) -> str:
+    """Why the portal paused the call group, and what to do about it."""
+    group = situation.group
+    held = f"{calls(group.held)} {_are(group.held)} held" if group.total else "the request is held"
+    said = _said(group.state_reason)
+    if _ACCOUNT.match(group.state_reason):
+        mended = "an admin has mended that, in the settings or at the carrier"
+        return f"{said} {_upper(held)} until {mended}, and somebody presses Resume."
+    if not situation.rejected:
+        return f"{said} {_upper(held)} until you resume."
+    rejected = situation.rejected
+    were = f"{calls(rejected)} {'was' if rejected == 1 else 'were'} rejected"
+    return f"{said} {were}; {held}, as the carrier would refuse them too. Once that is mended, press Resume."
 
 
 def _unconfirmed(situation: Situation, otherwise: Sentence) -> str:
@@ -145,9 +168,10 @@ def _running(situation: Situation) -> Sentence:
     if group.held:
         text = f"Handing over: {situation.handed_over:,} of {calls(group.total)} are with the carrier."
         return Sentence(text, "works")
-    if group.total == 1:
-        return Sentence("The call is with the carrier.", "works")
-    return Sentence(f"All calls are with the carrier; {_still_run(group.open)}.", "works")
+    text = "The call is with the carrier." if group.total == 1 else "All calls are with the carrier; "
+    text += "" if group.total == 1 else f"{_still_run(group.open)}."
+    silent = situation.health.silent if situation.health else None
+    return Sentence(f"{text} {_silent(silent, situation.now)}", "waits") if silent else Sentence(text, "works")
 
 
 def _scheduled(situation: Situation) -> str:
@@ -165,24 +189,39 @@ def _scheduled(situation: Situation) -> str:
 
 def _waiting(situation: Situation, batch: Batch) -> Sentence:
     """Calls are held though the call group runs: they go out one batch after the other, or something keeps them."""
-    group, now = situation.group, situation.now
+    group, _now = situation.group, situation.now
     held = f"{group.held:,} held {'call' if group.held == 1 else 'calls'}" if group.total else "the request"
     go = f"{held} {'go' if group.held > 1 else 'goes'} out"
     if not situation.worker_alive:
         return Sentence(f"No worker is running, so nothing is handed over: {go} once one is started.", "attention")
-    if batch.due_at > now:
-        again = bool(batch.attempts and batch.answer)
-        why = f"{_said(batch.answer)} " if again else ""
-        return Sentence(f"{why}{_upper(go)}{' again' if again else ''} {when(batch.due_at, now)}.", "waits")
-    if failure := _failure(situation):
-        return Sentence(f"{_said(failure)} {_upper(go)} as soon as the carrier answers.", "waits")
-    if not situation.handed_over and batch.due_at < now - LATE:
-        since = when(batch.due_at, now).removeprefix("at ").removeprefix("on ")
-        return Sentence(f"Due since {since}: {go} in turn; other call groups are being handed over.", "waits")
+    if kept := _kept(situation, batch, go):
+        return Sentence(kept, "waits")
     if not group.total:
         return Sentence(f"Handing over: the carrier is asked to call its group “{group.carrier_group}”.", "works")
     are = _are(situation.handed_over)
     return Sentence(f"Handing over: {situation.handed_over:,} of {calls(group.total)} {are} with the carrier.", "works")
+
+
+def _kept(situation: Situation, batch: Batch, go: str) -> str:
+    """What keeps calls whose turn it is, or until when they wait; empty if nothing does."""
+    health, now = situation.health, situation.now
+    later, again = batch.due_at > now, bool(batch.attempts and batch.answer)
+    until = health.state.wait_until if health else None
+    if later and not again:
+        text = f"{_upper(go)} {when(batch.due_at, now)}."
+    elif trouble := _down(health, now, batch.answer):
+        text = f"{trouble} {_upper(go)} by {'themselves' if situation.group.held > 1 else 'itself'} once it answers."
+    elif until and until > now:
+        text = f"The carrier asked to wait until {_clock(until, now)}. {_upper(go)} then."
+    elif later:
+        text = f"{_said(batch.answer)} {_upper(go)} again {when(batch.due_at, now)}."
+    elif failure := _failure(situation):
+        text = f"{_said(failure)} {_upper(go)} as soon as the carrier answers."
+    elif not situation.handed_over and batch.due_at < now - LATE:
+        text = f"Due since {_clock(batch.due_at, now)}: {go} in turn; other call groups are being handed over."
+    else:
+        text = ""
+    return text
 
 
 def _failure(situation: Situation) -> str:
@@ -191,3 +230,45 @@ def _failure(situation: Situation) -> str:
     if carrier is None or not carrier.failure or not carrier.failed_at or carrier.failed_at < situation.now - RECENT:
         return ""
     return carrier.failure
+
+
+# --- The carrier ---------------------------------------------------------------------------------------------------
+
+
+def carrier_trouble(health: CarrierHealth | None, now: datetime) -> str:
+    """What keeps calls from going to this carrier, or their statuses from coming, for all call groups at once.
+
+    Empty if nothing does.
+    """
+    if health is None:
+        return ""
+    if trouble := _down(health, now):
+        return f"{trouble} Held calls go out by themselves once it answers."
+    if health.state.wait_until and health.state.wait_until > now:
+        return f"The carrier asked to wait until {_clock(health.state.wait_until, now)}. Held calls go out then."
+    if health.silent:
+        return f"{_upper(_silent(health.silent, now, 'The carrier'))} Calls go on."
+    return ""
+
+
+def _down(health: CarrierHealth | None, now: datetime, answer: str = "") -> str:
+    """That the carrier takes no calls, since when and why, and when one request is tried; empty if it does take them.
+
+    `answer` is what the last request got back, in case questions have been answered since.
+    """
+    breaker = health.down if health else None
+    if health is None or breaker is None or breaker.opened_at is None:
+        return ""
+    why = health.state.failure or answer
+    since = f"The carrier is down: it has taken no calls since {_clock(breaker.opened_at, now)}."
+    return f"{since}{f' {_said(why)}' if why else ''} One request is tried {_next(breaker, now)}."
+
+
+def _silent(breaker: CarrierBreaker, now: datetime, who: str = "It") -> str:
+    """That the carrier answers no questions about calls, since when, and when it is asked again."""
+    since = f"{who} has not answered questions about calls since {_clock(breaker.opened_at or now, now)}"
+    return f"{since}; it is asked again {_next(breaker, now)}."
+
+
+def _next(breaker: CarrierBreaker, now: datetime) -> str:
+    return f"about {_clock(breaker.next_trial, now)}" if breaker.next_trial > now else "now"

@@ -3,11 +3,53 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import F, FilteredRelation, Q
 
 from calls.dialing import figures
 from calls.dialing.estimate import expected_end
-from calls.models import Batch, BatchState, CallGroup, CarrierState, GroupState, Tally
-from calls.obd.statuses import CANCELLED, COMPLETED, NOT_REACHED, UNCONFIRMED
+from calls.models import Batch, BatchState, CallGroup, CarrierBreaker, CarrierState, GroupState, RequestKind, Tally
+from calls.obd.statuses import CANCELLED, COMPLETED, NOT_REACHED, REJECTED, UNCONFIRMED
+
+
+@dataclass(frozen=True)
+class CarrierHealth:
+    """A carrier as its requests found it, with the breakers that are open: nothing goes out but a trial now and then.
+
+    `down` is the one for hand-over, `silent` the one for status questions.
+    """
+
+    state: CarrierState
+    down: CarrierBreaker | None = None
+    silent: CarrierBreaker | None = None
+
+
+def carriers_health(names: Iterable[str]) -> dict[str, CarrierHealth]:
+    """The health of these carriers, in one query; one to which no request was made is left out."""
+
+    states: Iterable[Any] = CarrierState.objects.filter(name__in=set(names)).annotate(
+        **{
+            name: FilteredRelation("breakers", condition=Q(breakers__kind=kind, breakers__opened_at__isnull=False))
+            for name, kind in (("down", RequestKind.CALL), ("silent", RequestKind.STATUS))
+        },
+        down_since=F("down__opened_at"),
+        down_trial=F("down__next_trial"),
+        silent_since=F("silent__opened_at"),
+        silent_trial=F("silent__next_trial"),
+    )
+    return {
+        state.name: CarrierHealth(
+            state,
+            down=_breaker(state.down_since, state.down_trial),
+            silent=_breaker(state.silent_since, state.silent_trial),
+        )
+        for state in states
+    }
+
+
+def _breaker(opened_at: datetime | None, next_trial: datetime) -> CarrierBreaker | None:
+    return CarrierBreaker(opened_at=opened_at, next_trial=next_trial) if opened_at else None
 
 
 @dataclass(frozen=True)
@@ -20,12 +62,17 @@ class Situation:
     seconds: int = 0
     pending: Batch | None = None
     unconfirmed: Batch | None = None
-    carrier: CarrierState | None = None
+    health: CarrierHealth | None = None
     worker_alive: bool = True
 
     def count(self, *statuses: str) -> int:
         """How many calls have one of these statuses."""
         return sum(self.tally.get(status, 0) for status in statuses)
+
+    @property
+    def carrier(self) -> CarrierState | None:
+        """What is known of the carrier's connection; None before the first request."""
+        return self.health.state if self.health else None
 
     @property
     def state(self) -> str:
@@ -83,6 +130,11 @@ class Situation:
         return group.state == GroupState.PAUSED and not group.state_by_id and bool(group.state_reason)
 
     @property
+    def rejected(self) -> int:
+        """Calls that the carrier refused."""
+        return self.count(REJECTED)
+
+    @property
     def asr(self) -> float | None:
         """Answer-seizure ratio, 0 to 1."""
         return figures.asr(self.tally)
@@ -118,7 +170,7 @@ def situations(groups: Iterable[CallGroup], now: datetime, *, worker_alive: bool
     unfinished = [group.pk for group in groups if not group.ended_at]
     pending = _first_batches(unfinished, BatchState.PENDING)
     unconfirmed = _first_batches(unfinished, BatchState.UNCONFIRMED)
-    carriers = CarrierState.objects.in_bulk({group.carrier for group in groups}) if unfinished else {}
+    health = carriers_health(group.carrier for group in groups) if unfinished else {}
     return [
         Situation(
             group=group,
@@ -127,7 +179,7 @@ def situations(groups: Iterable[CallGroup], now: datetime, *, worker_alive: bool
             seconds=seconds[group.pk],
             pending=pending.get(group.pk),
             unconfirmed=unconfirmed.get(group.pk),
-            carrier=carriers.get(group.carrier),
+            health=health.get(group.carrier),
             worker_alive=worker_alive,
         )
         for group in groups

@@ -75,4 +75,14 @@ class CarrierRequest(models.Model):
     said = models.CharField(max_length=300, blank=True, help_text="Without key and numbers.")
 
     class Meta:
-        indexes = [models.Index(fields=["carrier", "-began_at"], name="carrierrequest_latest")]
+        indexes = [
+            models.Index(fields=["carrier", "-began_at"], name="carrierrequest_latest"),
+            models.Index(
+                fields=["carrier", "-began_at"],
+                condition=~models.Q(result="answered"),
+                name="carrierrequest_failures",
+            ),
+            models.Index(
+                fields=["carrier", "-began_at"], condition=models.Q(kind="check"), name="carrierrequest_checks"
+            ),
+        ]

@@ -187,6 +187,11 @@ class CallGroup(models.Model):
             models.Index(fields=["campaign", "-id"], name="callgroup_campaign"),
             models.Index(fields=["created_at"], name="callgroup_created"),
             models.Index(fields=["id"], condition=models.Q(ended_at__isnull=True), name="callgroup_unfinished"),
+            models.Index(
+                fields=["id"],
+                condition=models.Q(ended_at__isnull=True, state="paused", state_by__isnull=True),
+                name="callgroup_stopped",
+            ),
             models.Index(fields=["similarity", "-id"], condition=~models.Q(similarity=""), name="callgroup_similar"),
         ]
 
@@ -277,6 +282,8 @@ class Batch(models.Model):
                 condition=models.Q(state__in=["pending", "sending", "unconfirmed"]),
                 name="batch_unsettled",
             ),
+            models.Index(fields=["id"], condition=models.Q(state="unconfirmed"), name="batch_unconfirmed"),
+            models.Index(fields=["call_group", "first"], condition=~models.Q(settled=""), name="batch_settled"),
         ]
 
 

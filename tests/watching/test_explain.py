@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from calls.dialing.explain import explain, when
-from calls.dialing.situation import Situation
-from calls.models import Batch, CallGroup, CarrierState, User, Waits
+from calls.carriers.base import Stopped
+from calls.carriers.obd import ObdCarrier
+from calls.dialing.explain import carrier_trouble, explain, when
+from calls.dialing.situation import CarrierHealth, Situation
+from calls.models import Batch, CallGroup, CarrierBreaker, CarrierState, User, Waits
 from calls.obd.statuses import FINAL
+from tests.obd_server import ObdServer
 
 NOW = datetime(2026, 11, 23, 8, 32, tzinfo=UTC)  # 14:02 in India
 EARLIER = NOW - timedelta(minutes=5)
@@ -30,12 +33,16 @@ def situation(
     pending: dict[str, Any] | None = None,
     unconfirmed: bool = False,
     failure: str = "",
+    wait_until: datetime | None = None,
+    down: CarrierBreaker | None = None,
+    silent: CarrierBreaker | None = None,
     worker_alive: bool = True,
     **columns: Any,
 ) -> Situation:
     """A call group whose calls have these statuses; nothing of it is stored."""
     total = sum(tally.values())
     still_open = sum(number for status, number in tally.items() if status not in FINAL)
+    carrier = CarrierState(name="obd", failure=failure, failed_at=NOW if failure else None, wait_until=wait_until)
     group = CallGroup(
         pk=100001,
         total=total,
@@ -49,7 +56,7 @@ def situation(
         tally=tally,
         pending=Batch(**{"due_at": EARLIER, "first": 1, "last": 200} | pending) if pending is not None else None,
         unconfirmed=Batch(first=1, last=200, due_at=EARLIER) if unconfirmed else None,
-        carrier=CarrierState(name="obd", failure=failure, failed_at=NOW if failure else None),
+        health=CarrierHealth(carrier, down, silent),
         worker_alive=worker_alive,
     )
 
@@ -57,6 +64,10 @@ def situation(
 UNTIL = "nothing is sent again until the carrier reports, or you say what happened."
 THEM, IT = f"The carrier may have them; {UNTIL}", f"The carrier may have it; {UNTIL}"
 REFUSED = "The carrier refused the connection."
+OPEN = CarrierBreaker(opened_at=EARLIER, next_trial=SOON, failures=6)
+DOWN = "The carrier is down: it has taken no calls since 13:57 IST."
+SILENT = "not answered questions about calls since 13:57 IST; it is asked again about 14:05 IST."
+MENDED = "until an admin has mended that, in the settings or at the carrier, and somebody presses Resume."
 
 TABLE: list[tuple[Situation, str, str]] = [
     # Waiting for a time
@@ -140,6 +151,41 @@ TABLE: list[tuple[Situation, str, str]] = [
         "attention",
         "No worker is running, so nothing is handed over: 450 held calls go out once one is started.",
     ),
+    (
+        situation(
+            {"HELD": 250}, pending={"attempts": 6, "answer": REFUSED, "due_at": EVENING}, failure=REFUSED, down=OPEN
+        ),
+        "waits",
+        f"{DOWN} {REFUSED} One request is tried about 14:05 IST. 250 held calls go out by themselves once it answers.",
+    ),
+    (
+        # It answers questions, so that only the batch knows why.
+        situation({"HELD": 1, "QUEUED": 5}, pending={"attempts": 6, "answer": "Failed (503)"}, down=OPEN),
+        "waits",
+        f"{DOWN} Failed (503). One request is tried about 14:05 IST. 1 held call goes out by itself once it answers.",
+    ),
+    (
+        situation(
+            {"HELD": 250}, pending={}, down=CarrierBreaker(opened_at=EARLIER, next_trial=EARLIER), failure=REFUSED
+        ),
+        "waits",
+        f"{DOWN} {REFUSED} One request is tried now. 250 held calls go out by themselves once it answers.",
+    ),
+    (
+        situation({"QUEUED": 200, "HELD": 250}, pending={"due_at": SOON}, down=OPEN),
+        "waits",
+        "250 held calls go out at 14:05 IST.",
+    ),
+    (
+        situation({"HELD": 450}, pending={}, wait_until=SOON, failure="The carrier takes no more requests (429)."),
+        "waits",
+        "The carrier asked to wait until 14:05 IST. 450 held calls go out then.",
+    ),
+    (
+        situation({"COMPLETED": 413, "INPROGRESS": 37}, silent=OPEN),
+        "waits",
+        f"All calls are with the carrier; 37 still run. It has {SILENT}",
+    ),
     # Somebody decided
     (
         situation({"HELD": 250, "QUEUED": 200}, pending={}, state="paused", **BY_ASHA),
@@ -166,7 +212,38 @@ TABLE: list[tuple[Situation, str, str]] = [
             {"HELD": 250}, pending={}, state="paused", state_at=NOW, state_reason="The carrier refuses our key (401)"
         ),
         "attention",
-        "Paused by the portal at 14:02 IST. The carrier refuses our key (401). 250 calls are held until you resume.",
+        f"Paused by the portal at 14:02 IST. The carrier refuses our key (401). 250 calls are held {MENDED}",
+    ),
+    (
+        situation({"HELD": 1}, pending={}, state="paused", state_reason="OBD_API_KEY is not set: the key."),
+        "attention",
+        f"Paused by the portal. OBD_API_KEY is not set: the key. 1 call is held {MENDED}",
+    ),
+    (
+        situation(
+            {}, pending={}, carrier_group="vips", state="paused", state_reason="The carrier refuses our key (401)."
+        ),
+        "attention",
+        f"Paused by the portal. The carrier refuses our key (401). The request is held {MENDED}",
+    ),
+    (
+        situation(
+            {"REJECTED": 200, "HELD": 250},
+            pending={},
+            state="paused",
+            state_at=NOW,
+            state_reason="The carrier refused the request (400): no such sound.",
+        ),
+        "attention",
+        (
+            "Paused by the portal at 14:02 IST. The carrier refused the request (400): no such sound. 200 calls were "
+            "rejected; 250 calls are held, as the carrier would refuse them too. Once that is mended, press Resume."
+        ),
+    ),
+    (
+        situation({"HELD": 250}, pending={}, state="paused", state_at=NOW, state_reason="Something else."),
+        "attention",
+        "Paused by the portal at 14:02 IST. Something else. 250 calls are held until you resume.",
     ),
     (
         situation({"CANCELLED": 250, "INPROGRESS": 12, "COMPLETED": 188}, state="cancelled", **BY_ASHA),
@@ -247,6 +324,42 @@ def test_an_old_failure_says_nothing_about_now() -> None:
     assert at.carrier is not None
     at.carrier.failed_at = NOW - timedelta(hours=1)
     assert explain(at).text == "Handing over: 200 of 450 calls are with the carrier."
+
+
+@pytest.mark.parametrize(
+    ("health", "text"),
+    [
+        (None, ""),
+        (CarrierHealth(CarrierState(name="obd", failure=REFUSED)), ""),
+        (
+            CarrierHealth(CarrierState(name="obd", failure=REFUSED), OPEN, OPEN),
+            f"{DOWN} {REFUSED} One request is tried about 14:05 IST. Held calls go out by themselves once it answers.",
+        ),
+        (
+            CarrierHealth(CarrierState(name="obd", wait_until=SOON)),
+            "The carrier asked to wait until 14:05 IST. Held calls go out then.",
+        ),
+        (CarrierHealth(CarrierState(name="obd", wait_until=EARLIER)), ""),
+        (
+            CarrierHealth(CarrierState(name="obd"), silent=OPEN),
+            f"The carrier has {SILENT} Calls go on.",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_carrier(health: CarrierHealth | None, text: str) -> None:
+    assert carrier_trouble(health, NOW) == text
+
+
+@pytest.mark.parametrize("key", ["", "wrong", "not a key"])
+def test_the_portal_knows_its_own_words_for_a_key_that_does_not_work(key: str) -> None:
+    """What a carrier's error says is taken apart again in the sentence: both must mean the same."""
+    with ObdServer() as server:
+        carrier = ObdCarrier(server.url, key, timeout=5, connections=1, region="GB", zone=server.zone)
+        with pytest.raises(Stopped) as error:
+            carrier.check()
+        carrier.close()
+    at = situation({"HELD": 250}, pending={}, state="paused", state_reason=str(error.value))
+    assert explain(at).text.endswith(f"250 calls are held {MENDED}")
 
 
 def test_times_are_in_the_portals_zone_and_say_so(settings: Settings) -> None:
