@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from calls.carriers.rows import Reader
-from calls.dialing.incoming import PLACEHOLDERS, read_token
+from calls.dialing.incoming import FILLED_IN, read_token
 from calls.dialing.progress import called_back
 from calls.obd.replies import Row, printable
 
@@ -33,7 +33,7 @@ def carrier_callback(request: HttpRequest, token: str) -> HttpResponse:
     batch = read_token(token)
     if batch is None:
         return _answer(404, "There is no such callback.")
-    report = Reader(settings.DEFAULT_REGION, ZoneInfo(settings.TIME_ZONE)).report(_row(request), ())
+    report = Reader(settings.DEFAULT_REGION, ZoneInfo(settings.TIME_ZONE)).report(_row(request), by_id=True)
     try:
         if report is None or not called_back(batch, report):
             return _answer(404, "There is no such call in this batch.")
@@ -49,7 +49,7 @@ def _answer(status: int, text: str) -> HttpResponse:
 
 def _row(request: HttpRequest) -> Row:
     """What the carrier filled in; a placeholder that it left as it was says nothing."""
-    given = {name: printable(request.GET.get(name, ""))[:LONGEST] for name in PLACEHOLDERS}
+    given = {name: printable(request.GET.get(name, ""))[:LONGEST] for name in FILLED_IN}
     given = {name: "" if value == f"{{{name}}}" else value for name, value in given.items()}
     return Row(
         id=given["obdid"],

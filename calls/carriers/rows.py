@@ -53,14 +53,14 @@ class Reader:
                 pairs.append((obd_id, row))
         return pairs
 
-    def report(self, row: Row, asked: Sequence[AskedCall]) -> Report | None:
+    def report(self, row: Row, asked: Sequence[AskedCall] = (), *, by_id: bool = False) -> Report | None:
         """The report of one row of a status answer; None where nothing says which call it is about.
 
-        `number` is empty where only `obd_id` tells the call.
+        `number` is empty where only `obd_id` tells the call, or, with `by_id`, the carrier's own ID.
         """
         obd_id = row.custom if _OBD_ID.fullmatch(row.custom) else ""
         number = self._e164(row) or _number_asked(row, asked)
-        if not (number or obd_id):
+        if not (number or obd_id or (by_id and row.id)):
             return None
         return Report(
             number=number,

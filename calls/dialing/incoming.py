@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from calls.models import Batch
 
-PLACEHOLDERS = (
+FILLED_IN = (
     "obdid",
     "mobile",
     "status",
@@ -36,7 +36,7 @@ def callback_url(batch: Batch) -> str:
     if not settings.CARRIER_CALLBACKS:
         return ""
     token = _signer().sign(f"{batch.pk}-{batch.order_key}")
-    query = urlencode({name: f"{{{name}}}" for name in PLACEHOLDERS}, safe="{}")
+    query = urlencode({name: f"{{{name}}}" for name in FILLED_IN}, safe="{}")
     return f"{settings.PUBLIC_URL}{reverse('carrier_callback', args=[token])}?{query}"
 
 
