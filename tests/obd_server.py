@@ -1,108 +1,59 @@
 """A real HTTP server on the loopback that speaks the OBD API like a carrier, for tests (OBD-API.md).
 
 It writes down every request, places pretend calls that end by its own clock, answers in any of the formats, and
-fails on demand. Its replies are written by code of its own: tests would prove little if both sides shared theirs.
+fails on demand (:mod:`tests.obd_wire`). Its replies are written by code of its own: tests would prove little if both
+sides shared theirs.
 """
 
-import json
+import heapq
+import http.client
+import re
 import socket
+import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, auto
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
-from urllib.parse import parse_qsl
-from xml.sax.saxutils import escape
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
+
+from tests.obd_render import CONTENT_TYPES, render
+from tests.obd_wire import (
+    ANSWERS,
+    NOT_TAKEN,
+    UNCLEAR,
+    Break,
+    Fault,
+    Listener,
+    Received,
+    Refuse,
+    Reply,
+    Say,
+    Well,
+    hung_up,
+)
+
+__all__ = ["ANSWERS", "KEY", "NOT_TAKEN", "UNCLEAR", "Break", "Fault", "ObdServer", "Refuse", "Say", "Well"]
 
 KEY = "A-fake-key-for-tests"
 MAX_NUMBERS = 200
-
-CONTENT_TYPES = {
-    "json": "application/json",
-    "xml": "application/xml",
-    "php": "text/plain; charset=utf-8",
-    "text": "text/plain; charset=utf-8",
-}
-
-
-class Break(Enum):
-    """Ways in which an answer does not come, or not whole."""
-
-    BEFORE_READING = auto()
-    AFTER_READING = auto()
-    HALFWAY = auto()
-    NEVER = auto()
-    TRICKLE = auto()
-    TRICKLE_HEADERS = auto()
-    ENDLESS = auto()
-    AFTER_ANSWER = auto()
-    """Answers well, then closes the connection without having said so."""
-
-
-@dataclass(frozen=True)
-class Refuse:
-    """A refusal in the format of the API; with HTTP status `http` where that differs from `status`."""
-
-    status: int | str
-    message: str = ""
-    http: int | None = None
-
-
-@dataclass(frozen=True)
-class Say:
-    """An answer as it stands. With `{answer}` in the body that is replaced by what would have been answered."""
-
-    body: bytes = b""
-    status: int = 200
-    content_type: str = "text/html"
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-Fault = Break | Refuse | Say
-
-
-@dataclass(frozen=True)
-class Received:
-    """One request as it came. `at` is of the server's clock; `fault` is how it was treated, None for well."""
-
-    verb: str
-    path: str
-    headers: dict[str, str]
-    pairs: tuple[tuple[str, str], ...]
-    at: float
-    fault: Fault | None
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """The form fields; a field given twice is an error of the test's subject."""
-        assert len(dict(self.pairs)) == len(self.pairs), self.pairs
-        return dict(self.pairs)
-
-    @property
-    def method(self) -> str:
-        return self.parameters.get("method", "")
-
-    @property
-    def numbers(self) -> list[str]:
-        return [number for number in self.parameters.get("numbers", "").split(",") if number]
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass
 class Placed:
-    """A call that the carrier took."""
+    """A call that the carrier took. It rings from `at` on, of the server's clock."""
 
     group: int
     n: int
     mobile: str
     custom: str
     at: float
+    callback: str = ""
     word: str = ""
 
     @property
@@ -119,6 +70,23 @@ class Group:
     calls: list[Placed] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A number that the server was asked to call in a request that it read, when by its clock, and whether it does."""
+
+    number: str
+    at: float
+    placed: bool
+
+
+@dataclass(frozen=True)
+class CalledBack:
+    """A callback that the server made: its URL, and how it was answered (None: not at all, or it went elsewhere)."""
+
+    url: str
+    status: int | None
+
+
 class ObdServer:
     """The carrier. Change its attributes while it runs; use it in `with`, which stops it at the end.
 
@@ -128,6 +96,10 @@ class ObdServer:
     echo_custom  whether rows carry `custom`; mask whether numbers in rows are masked
     ends         final word for a number as it came; rings, talks: seconds until then
     faults       how the next requests are treated, one each, None for well; `always` when there are no more
+    takes        seconds that it thinks before it answers; meanwhile is called at that time
+    keeps        seconds for which it knows the answers it gave by `Idempotency-Key`, and says so; 0: it doesn't
+    calls_back   whether it requests `callback` when a call ends (on the loopback only)
+    certificate  for TLS with new connections; None: without TLS
     """
 
     def __init__(self, zone: str = "Asia/Kolkata") -> None:
@@ -146,21 +118,39 @@ class ObdServer:
         self.refused: dict[str, str] = {}
         """Numbers that `voice.call` lists without ID, with the word for it."""
         self.faults: deque[Fault | None] = deque()
-        self.always: Fault | None = None
+        self.always: Fault | Callable[[], Fault | None] | None = None
+        self.takes: Callable[[], float] = lambda: 0.0
+        self.meanwhile: Callable[[Received], object] = lambda request: None
+        self.keeps = 0
+        self.calls_back = False
+        self.certificate: ssl.SSLContext | None = None
 
         self.received: list[Received] = []
         self.called: list[str] = []
-        """Each number asked to call, in each request that was read, in order: what may have rung."""
+        """Each number that it took, in each request, in order: what rings."""
+        self.asked: list[Asked] = []
         self.groups: dict[int, Group] = {}
+        self.called_back: list[CalledBack] = []
         self.connections = 0
+        self.begun: list[float] = []
+        """When each request began to come in, even one that was not read (monotonic clock)."""
+        self.most_at_once = 0
+        """The most requests that were under way at once, for clients that had not hung up."""
         self.closing = threading.Event()
+        self._under_way: set[socket.socket] = set()
+        self._answers: dict[str, tuple[float, dict[str, str], dict[str, Any]]] = {}
+        self._ending: list[tuple[float, int, Placed]] = []
         self._forwarded = 0.0
         self._lock = threading.RLock()
-        self._http = _Http(self)
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
+        self._http = Listener(self)
+        self._threads = [
+            threading.Thread(target=self._http.serve_forever, args=(0.02,)),
+            threading.Thread(target=self._call_back),
+        ]
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -168,15 +158,33 @@ class ObdServer:
         self._http.shutdown()
         self._http.close_connections()
         self._http.server_close()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_address[1]}/api/v1/"
+        scheme = "https" if self.certificate else "http"
+        return f"{scheme}://{LOOPBACK}:{self._http.server_address[1]}/api/v1/"
 
     def requests(self, method: str) -> list[Received]:
         """What was received of one method."""
         return [request for request in self.received if request.method == method]
+
+    @property
+    def under_way(self) -> int:
+        """Requests that clients wait for just now."""
+        with self._lock:
+            return sum(not hung_up(connection) for connection in self._under_way)
+
+    def most_begun_in(self, seconds: float) -> int:
+        """The most requests that began within so many seconds, whenever."""
+        begun = sorted(self.begun)
+        first = most = 0
+        for last, at in enumerate(begun):
+            while begun[first] <= at - seconds:
+                first += 1
+            most = max(most, last - first + 1)
+        return most
 
     def now(self) -> float:
         """Seconds of the server's clock (epoch)."""
@@ -193,22 +201,43 @@ class ObdServer:
             assert time.monotonic() < ends
             time.sleep(0.001)
 
-    def next_fault(self) -> Fault | None:
-        """How the request that is coming in is treated."""
+    def begin(self, connection: socket.socket) -> Fault | None:
+        """A request is coming in: how it is treated."""
         with self._lock:
-            return self.faults.popleft() if self.faults else self.always
+            self.begun.append(time.monotonic())
+            self._under_way.add(connection)
+            self.most_at_once = max(self.most_at_once, self.under_way)
+            if self.faults:
+                return self.faults.popleft()
+            return self.always() if callable(self.always) else self.always
 
-    def treat(self, request: Received) -> tuple[int, str, bytes]:
-        """Write the request down and answer it: HTTP status, content type, body."""
+    def end(self, connection: socket.socket) -> None:
+        """The answer to a request goes out, or never will."""
+        with self._lock:
+            self._under_way.discard(connection)
+
+    def treat(self, request: Received) -> Reply:
+        """Write the request down and answer it."""
+        fault = request.fault
         with self._lock:
             self.received.append(request)
-            if request.method == "voice.call" and not isinstance(request.fault, Refuse):
-                self.called += request.numbers
+            before = len(self.called)
             reply = self._answer(request)
+            placed = set(self.called[before:])
+            self.asked += [Asked(number, request.at, number in placed) for number in request.numbers]
+        self.meanwhile(request)
+        self.closing.wait(self.takes())
         status = str(reply["status"])
-        http = request.fault.http if isinstance(request.fault, Refuse) else None
-        form = self.format or request.parameters.get("format", "text")
-        return http or int(status), CONTENT_TYPES[form], render(form, reply, as_list=self.as_list).encode()
+        usual = Well(self.format, self.with_ids, self.with_group, self.as_list)
+        shape = fault if isinstance(fault, Well) else usual
+        form = shape.form or request.parameters.get("format", "text")
+        if request.method == "voice.call":
+            known = {"groupid": shape.with_group, "data": shape.with_ids}
+            reply = {name: value for name, value in reply.items() if known.get(name, True)}
+        said = fault if isinstance(fault, Refuse) else Refuse(status)
+        headers = said.headers + ((("Idempotency-Key-Kept", str(self.keeps)),) if self.keeps else ())
+        body = render(form, reply, as_list=shape.as_list).encode()
+        return Reply(said.http or int(status), CONTENT_TYPES[form], body, headers)
 
     def _answer(self, request: Received) -> dict[str, Any]:
         if isinstance(request.fault, Refuse):
@@ -217,18 +246,35 @@ class ObdServer:
             return {"status": "401", "message": "Invalid API key"}
         match request.method.lower():
             case "voice.call":
-                return self._call(request)
+                return self._once(request)
             case "voice.status":
                 return self._status(request.parameters["id"].split(","))
             case "voice.groupstatus":
                 return self._group_status(request.parameters)
         return {"status": "400", "message": f"Unknown method {request.method}"}
 
+    def _once(self, request: Received) -> dict[str, Any]:
+        """What `voice.call` answers; the same as before to a request that was made before with the same key."""
+        key = request.headers.get("idempotency-key", "") if self.keeps else ""
+        at, given, reply = self._answers.get(key, (0.0, {}, {}))
+        if reply and self.now() < at + self.keeps:
+            same = given == request.parameters
+            return reply if same else {"status": "409", "message": "Used with other parameters"}
+        reply = self._call(request)
+        if key and reply["status"] == "200":
+            self._answers[key] = self.now(), request.parameters, reply
+        return reply
+
     def _status(self, wanted: Sequence[str]) -> dict[str, Any]:
         if len(wanted) > MAX_NUMBERS:
             return {"status": "400", "message": "Too many IDs"}
-        calls = [call for group in self.groups.values() for call in group.calls if call.id in wanted]
+        calls = [call for each in wanted if (call := self._find(each))]
         return {"status": "200", "message": "OK", "data": [self._row(call) for call in calls]}
+
+    def _find(self, wanted: str) -> Placed | None:
+        number, _, n = wanted.partition("-")
+        group = self.groups.get(int(number))
+        return group.calls[int(n) - 1] if group and 0 < int(n or 0) <= len(group.calls) else None
 
     def _call(self, request: Received) -> dict[str, Any]:
         given = request.parameters
@@ -245,15 +291,21 @@ class ObdServer:
             if number in self.refused:
                 rows.append({"mobile": number, "status": self.refused[number], "custom": custom})
                 continue
-            call = Placed(group.number, len(group.calls) + 1, number, custom, self.now())
+            callback = given.get("callback", "")
+            call = Placed(group.number, len(group.calls) + 1, number, custom, self._rings_at(given), callback)
             group.calls.append(call)
+            self.called.append(number)
+            if callback:
+                heapq.heappush(self._ending, (call.at, len(self.called), call))
             rows.append({"id": call.id, "mobile": self._shown(number), "status": "QUEUED", "custom": custom})
-        reply: dict[str, Any] = {"status": "200", "message": "OK"}
-        if self.with_group:
-            reply["groupid"] = str(group.number)
-        if self.with_ids:
-            reply["data"] = [row if self.echo_custom else {**row, "custom": ""} for row in rows]
-        return reply
+        shown = [row if self.echo_custom else {**row, "custom": ""} for row in rows]
+        return {"status": "200", "message": "OK", "groupid": str(group.number), "data": shown}
+
+    def _rings_at(self, given: dict[str, str]) -> float:
+        scheduled = given.get("scheduletime", "")
+        if scheduled and not scheduled.isdigit():
+            scheduled = str(datetime.fromisoformat(scheduled).replace(tzinfo=self.zone).timestamp())
+        return max(self.now(), float(scheduled or 0)) + int(given.get("delay", "0"))
 
     def _group(self, given: dict[str, str]) -> Group:
         """A call group of its own, or with newgroup=0 that of similar requests."""
@@ -282,7 +334,7 @@ class ObdServer:
     def _row(self, call: Placed) -> dict[str, Any]:
         age = self.now() - call.at
         row: dict[str, Any] = {"id": call.id, "mobile": self._shown(call.mobile), "status": "QUEUED"}
-        row["senttime"] = self.written(call.at)
+        row["senttime"] = self.written(call.at) if age >= 0 else ""
         if age >= self.rings + self.talks:
             row["status"] = call.word or self.ends(call.mobile)
             row["endtime"] = self.written(call.at + self.rings + self.talks)
@@ -295,167 +347,38 @@ class ObdServer:
             row["custom"] = call.custom
         return row
 
+    def _call_back(self) -> None:
+        """Make the callbacks of calls as they end, until the server stops."""
+        with ThreadPoolExecutor(4) as pool:
+            while not self.closing.wait(0.02):
+                with self._lock:
+                    while self._ending and self._ending[0][0] + self.rings + self.talks <= self.now():
+                        call = heapq.heappop(self._ending)[2]
+                        if self.calls_back:
+                            pool.submit(self._request, self._filled(call))
+            pool.shutdown(cancel_futures=True)
+
+    def _filled(self, call: Placed) -> str:
+        values = {"obdid": call.id, "mobile": call.mobile} | self._row(call)
+        return re.sub(r"\{(\w+)\}", lambda name: quote(str(values.get(name[1], "")), safe=""), call.callback)
+
+    def _request(self, url: str) -> None:
+        to = urlsplit(url)
+        status = None
+        if to.hostname == LOOPBACK:
+            asking = http.client.HTTPConnection(LOOPBACK, to.port or 80, timeout=10)
+            try:
+                asking.request("GET", f"{to.path}?{to.query}")
+                status = asking.getresponse().status
+            except (OSError, http.client.HTTPException):
+                pass  # nobody is there
+            finally:
+                asking.close()
+        self.called_back.append(CalledBack(url, status))
+
     def written(self, at: float) -> str:
         """A time as the API writes it."""
         return f"{datetime.fromtimestamp(at, self.zone):%Y-%m-%d %H:%M:%S}"
 
     def _shown(self, number: str) -> str:
         return number[:2] + "X" * (len(number) - 2) if self.mask else number
-
-
-def render(form: str, reply: dict[str, Any], *, as_list: bool = False) -> str:
-    """The reply as the specification's samples and OBD-API.md lay it out."""
-    reply = dict(reply)
-    rows: Sequence[dict[str, Any]] = reply.pop("data", [])
-    return {"json": _json, "xml": _xml, "php": _php, "text": _text}[form](reply, rows, as_list)
-
-
-def _json(reply: dict[str, Any], rows: Sequence[dict[str, Any]], as_list: bool) -> str:
-    data = {"data": list(rows) if as_list else dict(enumerate(rows))} if rows else {}
-    return json.dumps({"status": reply["status"], **data, **reply})
-
-
-def _xml(reply: dict[str, Any], rows: Sequence[dict[str, Any]], as_list: bool) -> str:
-    def fields(values: dict[str, Any]) -> str:
-        return "".join(f"<{name}>{escape(str(value))}</{name}>\r\n" for name, value in values.items())
-
-    voices = "".join(f"<voice>\r\n{fields(row)}</voice>\r\n" for row in rows)
-    data = f"<data>\r\n{voices}</data>\r\n" if rows else ""
-    return f'<?xml version="1.0" encoding="UTF-8" ?>\r\n<api>\r\n{fields(reply)}{data}</api>'
-
-
-def _php(reply: dict[str, Any], rows: Sequence[dict[str, Any]], as_list: bool) -> str:
-    if not rows:
-        return "Array\r\n(\r\n" + "".join(f"[{name}] => {value}\r\n" for name, value in reply.items()) + ")"
-    lines = [
-        f"            [{n}] => [\r\n"
-        + ",\r\n".join(f'                [{name}] => "{value}"' for name, value in row.items())
-        + "\r\n           ]"
-        for n, row in enumerate(rows)
-    ]
-    head = {name: value for name, value in reply.items() if name not in {"status", "message"}}
-    fields = [
-        f"    [status] => {reply['status']}",
-        *(f'    [{name}] => "{value}"' for name, value in head.items()),
-        "    [data] => [\r\n" + ",\r\n".join(lines) + "\r\n    ]",
-        f'    [message] => "{reply["message"]}"',
-    ]
-    return "Array\r\n(\r\n" + ",\r\n".join(fields) + "\r\n)"
-
-
-_TEXT_NAMES = {
-    "status": "Status", "message": "Message", "groupid": "GID", "total": "Total", "next": "Next",
-    "id": "ID", "mobile": "Mobile", "senttime": "SentTime", "answertime": "AnswerTime", "endtime": "EndTime",
-    "duration": "Duration", "retries": "Retries", "digits": "Digits", "custom": "Custom",
-}  # fmt: skip
-
-
-def _text(reply: dict[str, Any], rows: Sequence[dict[str, Any]], as_list: bool) -> str:
-    def shown(value: Any) -> str:
-        return f'"{value}"' if " " in str(value) else str(value)
-
-    lines = [f"{_TEXT_NAMES[name]}={value}" for name, value in reply.items()]
-    lines += [" ".join(f"{_TEXT_NAMES[name]}={shown(value)}" for name, value in row.items()) for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-class _Http(ThreadingHTTPServer):
-    daemon_threads = False  # so that closing waits for them
-    request_queue_size = 64
-
-    def __init__(self, carrier: ObdServer) -> None:
-        self.carrier = carrier
-        self.open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self.carrier.connections += 1
-        self.open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        super().shutdown_request(request)
-        self.open.discard(request)
-
-    def close_connections(self) -> None:
-        """Wake the threads that wait for a client."""
-        for connection in list(self.open):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Http
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    timeout = 60
-
-    def handle(self) -> None:
-        with suppress(OSError):  # the client has gone
-            super().handle()
-
-    def handle_one_request(self) -> None:
-        if not self.connection.recv(1, socket.MSG_PEEK):
-            self.close_connection = True
-            return
-        self.fault = self.server.carrier.next_fault()
-        if self.fault is Break.BEFORE_READING:
-            self.close_connection = True
-            return
-        super().handle_one_request()
-
-    def do_GET(self) -> None:
-        self._treat(self.path.partition("?")[2])
-
-    def do_POST(self) -> None:
-        self._treat(self.rfile.read(int(self.headers["Content-Length"])).decode())
-
-    def _treat(self, form: str) -> None:
-        carrier = self.server.carrier
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        pairs = tuple(parse_qsl(form, keep_blank_values=True, strict_parsing=True))
-        request = Received(self.command, self.path, headers, pairs, carrier.now(), self.fault)
-        status, content_type, body = carrier.treat(request)
-        more: tuple[tuple[str, str], ...] = ()
-        if isinstance(self.fault, Say):
-            status, content_type, more = self.fault.status, self.fault.content_type, self.fault.headers
-            body = self.fault.body.replace(b"{answer}", body)
-        if isinstance(self.fault, Break):
-            self.close_connection = True
-            self._break(self.fault, status, content_type, body)
-        else:
-            self._send(status, content_type, body, more)
-
-    def _send(
-        self, status: int, content_type: str, body: bytes, more: Sequence[tuple[str, str]] = (), whole: bool = True
-    ) -> None:
-        phrase = HTTPStatus(status).phrase
-        fields = [("Content-Type", content_type), ("Content-Length", str(len(body))), *more]
-        head = f"HTTP/1.1 {status} {phrase}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields) + "\r\n"
-        self.wfile.write(head.encode() + (body if whole else body[: len(body) // 2]))
-
-    def _break(self, fault: Break, status: int, content_type: str, body: bytes) -> None:
-        match fault:
-            case Break.HALFWAY:
-                self._send(status, content_type, body, whole=False)
-            case Break.NEVER:
-                self.connection.recv(1)  # until the client gives up
-            case Break.TRICKLE:
-                self._send(status, content_type, body + b" " * 100_000, whole=False)
-                self._trickle(b" ")
-            case Break.TRICKLE_HEADERS:
-                self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-                self._trickle(b"x")
-            case Break.ENDLESS:
-                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + body)
-                while not self.server.carrier.closing.is_set():
-                    self.wfile.write(b" " * 1_000_000)
-            case Break.AFTER_ANSWER:
-                self._send(status, content_type, body)
-
-    def _trickle(self, piece: bytes) -> None:
-        while not self.server.carrier.closing.wait(0.02):
-            self.wfile.write(piece)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
-        pass
