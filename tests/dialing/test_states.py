@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, settings
+from django.db.models import F
+from hypothesis import HealthCheck
+from hypothesis import settings as relaxed
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -14,6 +17,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from pytest_django import Settings
 
 from calls.carriers.base import (
     Accepted,
@@ -27,8 +31,9 @@ from calls.carriers.base import (
     Turn,
     Unconfirmed,
 )
-from calls.dialing import handover, progress, start, steer
-from calls.models import Batch, BatchState, Call, CallGroup, GroupState, Suppression, Tally, User
+from calls.dialing import handover, pacing, progress, start, steer
+from calls.dialing.incoming import read_token
+from calls.models import Batch, BatchState, Call, CallGroup, CarrierBreaker, GroupState, Suppression, Tally, User
 from calls.obd.statuses import FINAL, Status
 from tests.dialing.helpers import use
 from tests.factories import make_request, make_user, number
@@ -42,51 +47,79 @@ class Killed(BaseException):
 
 
 class FakeCarrier:
-    """Ends each request as it is told, and remembers which numbers it took."""
+    """Ends each request as it is told, and remembers which numbers it took.
+
+    It puts all orders into one group of its own, G. While `keeps_answers`, it is a portal: an order whose key it knows
+    gets the same answer again.
+    """
 
     name = "sandbox"
-    account = ""
-    idempotent_seconds = 0
+    account = "an account"
 
     def __init__(self) -> None:
         self.ending = "accept"
+        self.keeps_answers = False
         self.took: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
         self.words: dict[str, str] = {}
+        self.orders: list[Order] = []
+        """Those that were taken."""
+        self.answers: dict[str, Accepted] = {}
 
-    def place(self, order: Order) -> Accepted:
+    @property
+    def idempotent_seconds(self) -> int:
+        return 86_400 if self.keeps_answers else 0
+
+    def check(self) -> str:
+        if self.ending in FAILING:
+            raise NotTaken("Connection refused.")
+        return "It answers."
+
+    def _take(self, order: Order, answer: Accepted) -> Accepted:
         numbers = [call.number for call in order.calls]
         self.asked.update(numbers)
-        if self.ending in ("accept", "accept without IDs", "lost answer", "killed after"):
-            self.took.update(numbers)
+        if order.key in self.answers:
+            return self.answers[order.key]
+        self.took.update(numbers)
+        self.orders.append(order)
+        if self.keeps_answers:
+            self.answers[order.key] = answer
+        return answer
+
+    def place(self, order: Order) -> Accepted:
         match self.ending:
             case "accept":
-                return Accepted(ids={call.obd_id: f"c-{call.obd_id}" for call in order.calls})
+                return self._take(order, Accepted("G", ids={call.obd_id: f"c-{call.obd_id}" for call in order.calls}))
             case "accept without IDs":
-                return Accepted()
+                return self._take(order, Accepted())
+            case "lost answer":
+                self._take(order, Accepted("G"))
+            case "killed after":
+                self._take(order, Accepted("G"))
+                raise Killed
+            case "killed before":
+                raise Killed
             case "not taken":
                 raise NotTaken("Connection refused.")
             case "stopped":
                 raise Stopped("The carrier refuses the key.")
             case "refused":
                 raise Refused("No.")
-            case "killed before" | "killed after":
-                raise Killed
             case "broken":
                 raise RuntimeError("a bug")
         raise Unconfirmed("The answer was lost.")
 
-    def check(self) -> str:
-        return "It answers."
-
     def reports(self, question: Question, turn: Turn) -> Iterator[Report]:
-        if self.ending == "no answer":
-            raise NoAnswer("Timed out.")
-        for call in question.calls:
+        with turn():
+            if self.ending in FAILING:
+                raise NoAnswer("Timed out.")
+        listed = [call for order in self.orders for call in order.calls] if question.group else question.calls
+        for call in listed:
             if call.number in self.took:
                 yield Report(call.number, self.words.get(call.number, "QUEUED"), obd_id=call.obd_id)
 
 
+FAILING = ("not taken", "lost answer", "lost request", "no answer")
 ENDINGS = [
     "accept",
     "accept without IDs",
@@ -111,6 +144,7 @@ class Dialing(RuleBasedStateMachine):
     @initialize(count=st.integers(1, 7), newgroup=st.booleans())
     def begin(self, count: int, newgroup: bool) -> None:
         Suppression.objects.all().delete()
+        CarrierBreaker.objects.all().delete()
         self.carrier.__init__()  # type: ignore[misc]
         self.numbers = [number(i) for i in range(count)]
         request = make_request(self.user, "\n".join(self.numbers), newgroup=newgroup, campaign=str(id(self)))
@@ -164,6 +198,45 @@ class Dialing(RuleBasedStateMachine):
             )
         )
         progress.record(self.group.pk, reports, "test", self.group.created_at)
+
+    @rule(data=st.data(), word=st.sampled_from(WORDS))
+    def call_back(self, data: st.DataObject, word: str) -> None:
+        """The carrier calls back about a call that it took: in time, late, or once more."""
+        if self.carrier.orders:
+            order = data.draw(st.sampled_from(self.carrier.orders))
+            call = data.draw(st.sampled_from(list(order.calls)))
+            assert progress.called_back(self._batch_of(order), Report(call.number, word, obd_id=call.obd_id))
+
+    @precondition(lambda self: self.carrier.orders)
+    @rule(data=st.data())
+    def call_back_for_another(self, data: st.DataObject) -> None:
+        """The URL of one batch says nothing of the calls of another one."""
+        order = data.draw(st.sampled_from(self.carrier.orders))
+        ours = {call.obd_id for call in order.calls}
+        others = [call.obd_id for call in Call.objects.filter(call_group=self.group) if call.obd_id not in ours]
+        obd_id = data.draw(st.sampled_from([*others, "1-1", f"{self.group.pk}-99"]))
+        before = list(Call.objects.order_by("pk").values())
+        batch = Batch.objects.get(pk=self._batch_of(order))
+        n = int(obd_id.partition("-")[2])
+        if not (obd_id.startswith(f"{self.group.pk}-") and batch.first <= n <= batch.last):
+            assert not progress.called_back(batch.pk, Report("", "COMPLETED", obd_id=obd_id))
+            assert list(Call.objects.order_by("pk").values()) == before
+
+    def _batch_of(self, order: Order) -> int:
+        batch = read_token(order.callback.split("/callbacks/")[1].partition("/")[0])
+        assert batch
+        return batch
+
+    @rule()
+    def an_hour_passes(self) -> None:
+        """Long enough for lists to prove something, and for the breaker to try again."""
+        handed_over = Batch.objects.filter(call_group=self.group, state__in=["accepted", "unconfirmed"])
+        handed_over.update(sent_at=F("sent_at") - timedelta(hours=1))
+        CarrierBreaker.objects.update(next_trial=self.group.created_at)
+
+    @rule(keeps=st.booleans())
+    def the_carrier_becomes_a_portal(self, keeps: bool) -> None:
+        self.carrier.keeps_answers = keeps
 
     @rule()
     def pause(self) -> None:
@@ -245,19 +318,23 @@ class Dialing(RuleBasedStateMachine):
                 assert not statuses & {"SENDING", "QUEUED", "INPROGRESS", "UNCONFIRMED"}
             if batch.state in (BatchState.ACCEPTED, BatchState.REJECTED, BatchState.CANCELLED):
                 assert not statuses & {"HELD", "SENDING", "UNCONFIRMED"}
+            if batch.state == BatchState.UNCONFIRMED:
+                assert not statuses & {"HELD", "SENDING"}
         if group.state == GroupState.CANCELLED:
             assert group.held == 0
 
 
 @pytest.mark.django_db
-def test_any_order_of_events_keeps_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_order_of_events_keeps_the_rules(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    settings.CARRIER_CALLBACKS = True
     carrier = FakeCarrier()
     use(carrier, monkeypatch)
+    monkeypatch.setattr(pacing, "FAILURES", 3)
     monkeypatch.setattr(start, "MAX_CALLS", 2)  # several batches from few numbers
     Dialing.carrier, Dialing.user = carrier, make_user()
     run_state_machine_as_test(
         Dialing,
-        settings=settings(
+        settings=relaxed(
             max_examples=60,
             stateful_step_count=30,
             deadline=None,
