@@ -28,16 +28,19 @@ from tests.obd_wire import (
     UNCLEAR,
     Break,
     Fault,
+    Handler,
     Listener,
     Received,
     Refuse,
-    Reply,
     Say,
     Well,
     hung_up,
 )
 
-__all__ = ["ANSWERS", "KEY", "NOT_TAKEN", "UNCLEAR", "Break", "Fault", "ObdServer", "Refuse", "Say", "Well"]
+__all__ = [
+    "ANSWERS", "KEY", "NOT_TAKEN", "UNCLEAR",
+    "Break", "Fault", "Handler", "ObdServer", "Received", "Refuse", "Say", "Well",
+]  # fmt: skip
 
 KEY = "A-fake-key-for-tests"
 MAX_NUMBERS = 200
@@ -143,14 +146,12 @@ class ObdServer:
         self._forwarded = 0.0
         self._lock = threading.RLock()
         self._http = Listener(self)
-        self._threads = [
-            threading.Thread(target=self._http.serve_forever, args=(0.02,)),
-            threading.Thread(target=self._call_back),
-        ]
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
+        self._caller = threading.Thread(target=self._call_back)
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        self._thread.start()
+        self._caller.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -158,8 +159,8 @@ class ObdServer:
         self._http.shutdown()
         self._http.close_connections()
         self._http.server_close()
-        for thread in self._threads:
-            thread.join()
+        self._thread.join()
+        self._caller.join()
 
     @property
     def url(self) -> str:
@@ -201,23 +202,27 @@ class ObdServer:
             assert time.monotonic() < ends
             time.sleep(0.001)
 
-    def begin(self, connection: socket.socket) -> Fault | None:
-        """A request is coming in: how it is treated."""
+    def begin(self, connection: socket.socket) -> None:
+        """Note that a request is coming in."""
         with self._lock:
             self.begun.append(time.monotonic())
             self._under_way.add(connection)
             self.most_at_once = max(self.most_at_once, self.under_way)
+
+    def next_fault(self) -> Fault | None:
+        """How the request that is coming in is treated."""
+        with self._lock:
             if self.faults:
                 return self.faults.popleft()
-            return self.always() if callable(self.always) else self.always
+        return self.always() if callable(self.always) else self.always
 
     def end(self, connection: socket.socket) -> None:
         """The answer to a request goes out, or never will."""
         with self._lock:
             self._under_way.discard(connection)
 
-    def treat(self, request: Received) -> Reply:
-        """Write the request down and answer it."""
+    def treat(self, request: Received) -> tuple[int, str, bytes]:
+        """Write the request down and answer it: HTTP status, content type, body."""
         fault = request.fault
         with self._lock:
             self.received.append(request)
@@ -234,10 +239,8 @@ class ObdServer:
         if request.method == "voice.call":
             known = {"groupid": shape.with_group, "data": shape.with_ids}
             reply = {name: value for name, value in reply.items() if known.get(name, True)}
-        said = fault if isinstance(fault, Refuse) else Refuse(status)
-        headers = said.headers + ((("Idempotency-Key-Kept", str(self.keeps)),) if self.keeps else ())
-        body = render(form, reply, as_list=shape.as_list).encode()
-        return Reply(said.http or int(status), CONTENT_TYPES[form], body, headers)
+        http = fault.http if isinstance(fault, Refuse) else None
+        return http or int(status), CONTENT_TYPES[form], render(form, reply, as_list=shape.as_list).encode()
 
     def _answer(self, request: Received) -> dict[str, Any]:
         if isinstance(request.fault, Refuse):

@@ -122,26 +122,18 @@ class Received:
         return [number for number in self.parameters.get("numbers", "").split(",") if number]
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What is answered to a request."""
-
-    status: int
-    content_type: str
-    body: bytes
-    headers: Headers = ()
-
-
-class Behaviour(Protocol):
+class Carrier(Protocol):
     """Who says what becomes of requests."""
 
     certificate: ssl.SSLContext | None
     closing: threading.Event
     connections: int
+    keeps: int
 
     def now(self) -> float: ...
-    def begin(self, connection: socket.socket) -> Fault | None: ...
-    def treat(self, request: Received) -> Reply: ...
+    def begin(self, connection: socket.socket) -> None: ...
+    def next_fault(self) -> Fault | None: ...
+    def treat(self, request: Received) -> tuple[int, str, bytes]: ...
     def end(self, connection: socket.socket) -> None: ...
 
 
@@ -161,23 +153,23 @@ class Listener(ThreadingHTTPServer):
     daemon_threads = False  # so that closing waits for them
     request_queue_size = 64
 
-    def __init__(self, behaviour: Behaviour) -> None:
-        self.behaviour = behaviour
+    def __init__(self, carrier: Carrier) -> None:
+        self.carrier = carrier
         self.open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        self.behaviour.connections += 1
+        self.carrier.connections += 1
         self.open.add(request)
         super().process_request(request, client_address)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        if self.behaviour.certificate is None:
+        if self.carrier.certificate is None:
             super().finish_request(request, client_address)
             return
-        request.settimeout(_Handler.timeout)
+        request.settimeout(Handler.timeout)
         with suppress(OSError):  # the client wants no such certificate
-            encrypted = self.behaviour.certificate.wrap_socket(request, server_side=True)
+            encrypted = self.carrier.certificate.wrap_socket(request, server_side=True)
             self.open.add(encrypted)
             try:
                 super().finish_request(encrypted, client_address)
@@ -195,7 +187,9 @@ class Listener(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Reads requests and answers them, as the carrier says."""
+
     server: Listener
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -209,15 +203,16 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._comes_in():
             self.close_connection = True
             return
-        behaviour = self.server.behaviour
-        self.fault = behaviour.begin(self.connection)
+        carrier = self.server.carrier
+        carrier.begin(self.connection)
         try:
+            self.fault = carrier.next_fault()
             if self.fault is Break.BEFORE_READING:
                 self.close_connection = True
             else:
                 super().handle_one_request()
         finally:
-            behaviour.end(self.connection)
+            carrier.end(self.connection)
 
     def _comes_in(self) -> bool:
         if isinstance(self.connection, ssl.SSLSocket):
@@ -231,56 +226,56 @@ class _Handler(BaseHTTPRequestHandler):
         self._treat(self.rfile.read(int(self.headers["Content-Length"])).decode())
 
     def _treat(self, form: str) -> None:
-        behaviour = self.server.behaviour
+        carrier = self.server.carrier
         headers = {name.lower(): value for name, value in self.headers.items()}
         pairs = tuple(parse_qsl(form, keep_blank_values=True, strict_parsing=True))
-        reply = behaviour.treat(Received(self.command, self.path, headers, pairs, behaviour.now(), self.fault))
+        request = Received(self.command, self.path, headers, pairs, carrier.now(), self.fault)
+        status, content_type, body = carrier.treat(request)
+        more: Headers = (("Idempotency-Key-Kept", str(carrier.keeps)),) if carrier.keeps else ()
         if isinstance(self.fault, Say):
-            body = self.fault.body.replace(b"{answer}", reply.body)
-            reply = Reply(self.fault.status, self.fault.content_type, body, self.fault.headers)
+            status, content_type = self.fault.status, self.fault.content_type
+            body = self.fault.body.replace(b"{answer}", body)
+        if isinstance(self.fault, Say | Refuse):
+            more += self.fault.headers
         if isinstance(self.fault, Break):
             self.close_connection = True
-            self._break(self.fault, reply)
+            self._break(self.fault, status, content_type, body)
         else:
-            self._send(reply)
+            self._send(status, content_type, body, more)
 
-    def _send(self, reply: Reply, *, whole: bool = True) -> None:
+    def _send(
+        self, status: int, content_type: str, body: bytes, more: Sequence[tuple[str, str]] = (), whole: bool = True
+    ) -> None:
         # Before, not after: the client may begin its next request as soon as it has the last byte.
-        self.server.behaviour.end(self.connection)
-        self._write(reply, whole=whole)
+        self.server.carrier.end(self.connection)
+        self._write(status, content_type, body, more, 1 if whole else 2)
 
-    def _write(self, reply: Reply, *, whole: bool) -> None:
-        body = reply.body
-        fields: Sequence[tuple[str, str]] = [
-            ("Content-Type", reply.content_type),
-            ("Content-Length", str(len(body))),
-            *reply.headers,
-        ]
-        lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}"]
-        lines += [f"{name}: {value}" for name, value in fields]
-        self.wfile.write("\r\n".join([*lines, "", ""]).encode() + (body if whole else body[: len(body) // 2]))
+    def _write(self, status: int, content_type: str, body: bytes, more: Sequence[tuple[str, str]], part: int) -> None:
+        fields = [("Content-Type", content_type), ("Content-Length", str(len(body))), *more]
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in fields)]
+        self.wfile.write("\r\n".join([*lines, "", ""]).encode() + body[: len(body) // part])
 
-    def _break(self, fault: Break, reply: Reply) -> None:
+    def _break(self, fault: Break, status: int, content_type: str, body: bytes) -> None:
         match fault:
             case Break.HALFWAY:
-                self._send(reply, whole=False)
+                self._send(status, content_type, body, whole=False)
             case Break.NEVER:
                 self.connection.recv(1)  # until the client gives up
             case Break.TRICKLE:
-                self._write(Reply(reply.status, reply.content_type, reply.body + b" " * 100_000), whole=False)
+                self._write(status, content_type, body + b" " * 100_000, (), 2)
                 self._trickle(b" ")
             case Break.TRICKLE_HEADERS:
                 self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
                 self._trickle(b"x")
             case Break.ENDLESS:
-                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + reply.body)
-                while not self.server.behaviour.closing.is_set():
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + body)
+                while not self.server.carrier.closing.is_set():
                     self.wfile.write(b" " * 1_000_000)
             case Break.AFTER_ANSWER:
-                self._send(reply)
+                self._send(status, content_type, body)
 
     def _trickle(self, piece: bytes) -> None:
-        while not self.server.behaviour.closing.wait(0.02):
+        while not self.server.carrier.closing.wait(0.02):
             self.wfile.write(piece)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
