@@ -1,6 +1,6 @@
 """The carrier of the tests on the wire: HTTP and TLS on the loopback, and every way in which a request can go wrong."""
 
-import select
+import os
 import socket
 import ssl
 import threading
@@ -140,10 +140,12 @@ class Carrier(Protocol):
 def hung_up(connection: socket.socket) -> bool:
     """Whether the client has closed its end, so that it waits for no answer any more."""
     try:
-        if not select.select([connection], [], [], 0)[0]:
-            return False
-        return not socket.socket.recv(connection, 1, socket.MSG_PEEK)
-    except (OSError, ValueError):  # reset, or closed on this side too
+        # The handler's socket would wait for what the handler has just read itself.
+        with socket.socket(fileno=os.dup(connection.fileno())) as same:
+            return not same.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:  # reset, or closed on this side too
         return True
 
 
