@@ -160,7 +160,7 @@ def _to_numbers(key: APIKey, options: Options, asked: CallParameters) -> Reply:
         Starter(key.user, key), options, [each.number for each in called], [each.custom for each in called]
     )
     now = timezone.now()
-    word = word_of(Status.HELD, options.due_at(now), now)
+    word = word_of(Status.HELD, group.due_at, now)
     n, rows = before, []
     for each in listed:
         n += not each.word
@@ -221,7 +221,7 @@ def _first_rows(asked: CallRequest, options: Options) -> list[Row]:
     dropped = {row.position: row for row in asked.planned.filter(position__lte=MAX_NUMBERS)}
     started = iter(group.calls.filter(n__gt=group.total - asked.callable).order_by("n")[:MAX_NUMBERS])
     now = timezone.now()
-    word = word_of(Status.HELD, options.due_at(now), now)
+    word = word_of(Status.HELD, group.due_at, now)
     rows = []
     for position in range(1, min(asked.seen, MAX_NUMBERS) + 1):
         if row := dropped.get(position):

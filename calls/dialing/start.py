@@ -198,15 +198,10 @@ def _call_group(
 
 def _similar(similarity: str, source: Source) -> CallGroup | None:
     """The call group of similar requests that these calls can be listed in, locked; None if there is none."""
-    if group := _last(similarity, source):
-        return group
     with connection.cursor() as cursor:
-        # Two similar requests at the same moment must not both open a group.
+        # Two similar requests at the same moment must not both open a group. Before the group is locked: two that
+        # took these locks in another order each would wait for each other.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [similarity])
-    return _last(similarity, source)
-
-
-def _last(similarity: str, source: Source) -> CallGroup | None:
     group = CallGroup.objects.select_for_update(no_key=True).filter(similarity=similarity).order_by("-pk").first()
     return group if group and group.state == GroupState.RUNNING and not _overlaps(group, source) else None
 

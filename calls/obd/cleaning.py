@@ -166,8 +166,8 @@ def choice(parameter: Limited, text: str, context: Context) -> str:
     return text.lower()
 
 
-def meta(parameter: Limited, text: str, context: Context) -> tuple[dict[str, Any], str]:
-    """Return a JSON object, and its text as it came. What PostgreSQL can't store or JSON doesn't allow is refused."""
+def meta(parameter: Limited, text: str, context: Context) -> dict[str, Any]:
+    """Return a JSON object. What PostgreSQL can't store or JSON doesn't allow is refused."""
     size = len(text.encode(errors="surrogatepass"))
     if size > parameter.limits["max_bytes"]:
         raise RuleError(f"is {size:,} bytes long")
@@ -182,7 +182,7 @@ def meta(parameter: Limited, text: str, context: Context) -> tuple[dict[str, Any
     if not isinstance(value, dict):
         raise RuleError("is JSON, but no object")
     _check_json(value)
-    return value, text
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

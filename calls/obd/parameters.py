@@ -222,7 +222,7 @@ _CALL = (
         rule_text="a JSON object of at most {max_bytes} bytes",
         example='{"order": 4711}',
         cleaner=cleaning.meta,
-        empty=(None, ""),
+        empty=None,
         limits={"max_bytes": 8192},
     ),
     Parameter(
@@ -358,7 +358,6 @@ def clean_call(raw: Mapping[str, str], context: Context, *, max_numbers: int | N
     if errors:
         raise ParameterErrors(errors)
     values["group_ids"], values["group_name"] = values.pop("group")
-    values["meta"], values["meta_text"] = values["meta"]
     return CallParameters(**values)
 
 

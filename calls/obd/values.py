@@ -87,7 +87,7 @@ class CallId:
 class CallParameters:
     """The parameters of `voice.call`, clean: what is missing has its default, what is overridden is empty.
 
-    `scheduletime` is aware, in UTC; `delay` is in seconds. `meta_text` is `meta` as it came.
+    `scheduletime` is aware, in UTC; `delay` is in seconds.
     """
 
     numbers: tuple[NumberToken, ...]
@@ -101,7 +101,6 @@ class CallParameters:
     scheduletime: datetime | None
     delay: int
     meta: Mapping[str, Any] | None
-    meta_text: str
     custom: tuple[str, ...]
     callback: str
     format: str

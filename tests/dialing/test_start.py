@@ -393,6 +393,15 @@ def test_similar_requests_at_the_same_moment_share_a_call_group() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_similar_requests_to_the_same_number_never_wait_for_each_other_in_a_circle() -> None:
+    user = make_user()
+    for _ in range(5):
+        requests = [make_request(user, number(1), newgroup=False, campaign="Autumn") for _ in range(6)]
+        groups = at_the_same_moment(*[partial(start, request.pk) for request in requests])
+        assert len(set(groups)) == 6  # a number is in a call group once
+
+
+@pytest.mark.django_db(transaction=True)
 def test_joining_while_a_batch_is_claimed_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     user = make_user()
     group = similar(user, 1, 2)

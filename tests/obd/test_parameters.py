@@ -64,7 +64,6 @@ def test_the_least_that_a_call_needs() -> None:
         scheduletime=None,
         delay=0,
         meta=None,
-        meta_text="",
         custom=(),
         callback="",
         format="text",
@@ -409,10 +408,9 @@ def test_of_a_time_that_comes_twice_the_first_is_taken() -> None:
 # meta
 
 
-def test_meta_is_kept_as_value_and_text() -> None:
+def test_meta_is_read_as_json() -> None:
     call = clean(meta=' {"a": [1, 2.5, null, "\\u00e9\\ud83d\\ude00"]} ')
     assert call.meta == {"a": [1, 2.5, None, "é😀"]}
-    assert call.meta_text == '{"a": [1, 2.5, null, "\\u00e9\\ud83d\\ude00"]}'
 
 
 def test_meta_of_8_kib_and_one_byte_more() -> None:
