@@ -8,9 +8,11 @@ from calls.views import (
     account,
     api_docs,
     api_keys,
+    attention,
     call_groups,
     callbacks,
     calls,
+    carrier,
     contacts,
     dashboard,
     ivrs,
@@ -69,6 +71,10 @@ urlpatterns = [
     path("callbacks/", callbacks.callbacks, name="callbacks"),
     path("callbacks/<int:pk>/again/", callbacks.callback_again, name="callback_again"),
     path("call-groups/<int:pk>/callbacks/again/", callbacks.callbacks_again, name="callbacks_again"),
+    # What needs attention, and the carrier
+    path("attention/", attention.attention, name="attention"),
+    path("carrier/", carrier.carrier, name="carrier"),
+    path("carrier/check/", carrier.carrier_check, name="carrier_check"),
     # Start calls
     path("start/", start.form, name="start"),
     path("start/<uuid:pk>/", start.preflight, name="preflight"),

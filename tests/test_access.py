@@ -71,6 +71,10 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
     "callbacks": [("", EVERYBODY, NOT_SO)],
     "callback_again": [("callback", "403 405 405 405 405", EDITOR_DOES)],
     "callbacks_again": [("group", "403 405 405 405 405", EDITOR_DOES)],
+    "attention": [("", EVERYBODY, NOT_SO)],
+    "carrier": [("", ADMIN_SEES, NOT_SO)],
+    "carrier_check": [("", "403 403 403 403 405", ADMIN_DOES)],
+    "carrier_callback": [("token", NOBODY, NOT_SO)],  # a forged token
     "calls": [("", EVERYBODY, NOT_SO)],
     "calls_export": [("", EVERYBODY, NOT_SO)],
     "start": [("", "403 200 200 403 200", "403 200 200 403 200")],
@@ -137,7 +141,13 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
         ("own-key", EVERYBODY, "302 302 302 302 302"),
     ],
 }
-OPEN = {"login": (200, 200), "healthz": (503, 405), "api": (400, 400), "openapi": (200, 405)}
+OPEN = {
+    "login": (200, 200),
+    "healthz": (503, 405),
+    "api": (400, 400),
+    "openapi": (200, 405),
+    "carrier_callback": (404, 405),
+}
 """What needs no sign-in, and what it answers to anybody: to GET and to POST."""
 OTHER_NAMES = {"django-admin/login/", "api/v1", "api/v1/index.php"}
 """Addresses without a name; the last two are the API's too."""

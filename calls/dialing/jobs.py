@@ -101,6 +101,22 @@ def start_later(request: CallRequest) -> None:
     _job("start_request", priority=SOMEBODY_WAITS, lock=f"start-{request.pk}").defer(request_id=str(request.pk))
 
 
+def check_lock(carrier: str) -> str:
+    """The lock of the job that tries the connection to this carrier."""
+    return f"check-carrier-{carrier}"
+
+
+def check_carrier_later(carrier: str, at: datetime | None = None) -> None:
+    """Defer the job that tries the connection to this carrier, unless one is waiting: now, or from `at` (aware) on."""
+    lock = check_lock(carrier)
+    job = _job("check_carrier", priority=SOMEBODY_WAITS, lock=lock, queueing_lock=lock, schedule_at=at)
+    try:
+        with transaction.atomic():
+            job.defer(carrier=carrier)
+    except AlreadyEnqueued:
+        pass
+
+
 def callbacks_later(at: datetime | None = None) -> None:
     """Defer the job that delivers callbacks, unless one is waiting: now, or from `at` (aware) on."""
     # Two queueing locks: a job that waits for the next try must not keep back one that has something to do now.

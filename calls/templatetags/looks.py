@@ -95,6 +95,7 @@ NAVIGATION = (
         "Calls",
         (
             NavLink("dashboard", "Dashboard", "dashboard", _everybody),
+            NavLink("attention", "Needs attention", "warning", _with("calls.view_callgroup")),
             NavLink("call_groups", "Call groups", "layers", _everybody),
             NavLink("calls", "Calls", "list", _everybody),
             NavLink("callbacks", "Callbacks", "repeat", _everybody),
@@ -118,6 +119,7 @@ NAVIGATION = (
         "Account",
         (
             NavLink("users", "Users", "users", _with("calls.view_user")),
+            NavLink("carrier", "Carrier", "carrier", _with("calls.view_carrierstate")),
             NavLink("api_keys", "API keys", "key", _with("calls.view_apikey")),
             NavLink("api_docs", "API", "file", _everybody),
         ),

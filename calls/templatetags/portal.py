@@ -13,6 +13,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from calls.contacts.numbers import pretty
+from calls.dialing.attention import COUNTED, waiting
+from calls.models import User
 from calls.templatetags import drawings
 from calls.templatetags.looks import NAVIGATION, look_of
 
@@ -202,12 +204,21 @@ def navigation(context: template.Context) -> list[dict[str, Any]]:
     """The links of the side navigation that this user may follow; the one that leads here is marked current."""
     request: HttpRequest | None = context.get("request")
     path = request.path if request else ""
+    user = context.get("user")
+    counts = {"attention": waiting(user)} if isinstance(user, User) and user.has_perm("calls.view_callgroup") else {}
     sections: list[dict[str, Any]] = []
     for title, links in NAVIGATION:
         found = [
-            {"name": link.name, "label": link.label, "icon": link.icon, "url": url, "current": ""}
+            {
+                "name": link.name,
+                "label": link.label,
+                "icon": link.icon,
+                "url": url,
+                "current": "",
+                "count": _bounded(counts.get(link.name, 0)),
+            }
             for link in links
-            if link.allowed(context.get("user")) and (url := _url_of(link.name))
+            if link.allowed(user) and (url := _url_of(link.name))
         ]
         sections.append({"title": title, "links": found})
     here = max(
@@ -218,6 +229,11 @@ def navigation(context: template.Context) -> list[dict[str, Any]]:
     if here:
         here["current"] = "page" if here["url"] == path else "true"
     return [section for section in sections if section["links"]]
+
+
+def _bounded(number: int) -> str:
+    """A number beside a link: nothing for none, "99+" for more than are counted."""
+    return f"{COUNTED}+" if number > COUNTED else str(number or "")
 
 
 def _leads_here(url: str, path: str) -> bool:

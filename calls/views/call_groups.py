@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from calls.contacts.search import digits_of
 from calls.dialing import export
+from calls.dialing.attention import Unsettled
 from calls.dialing.explain import calls as count_of_calls
 from calls.dialing.explain import explain
 from calls.dialing.situation import Situation, situations
@@ -166,7 +167,8 @@ def _summary(request: HttpRequest, group: CallGroup) -> Fragment:
     situation = situation_of(group)
     unconfirmed: list[Any] = []
     if situation.unconfirmed:
-        unconfirmed = list(group.batches.filter(state=BatchState.UNCONFIRMED).order_by("first")[: BATCHES_SHOWN + 1])
+        batches = group.batches.filter(state=BatchState.UNCONFIRMED).select_related("call_group").order_by("first")
+        unconfirmed = [Unsettled(each, situation.carrier, situation.now) for each in batches[: BATCHES_SHOWN + 1]]
     context = {
         "group": group,
         "situation": situation,
@@ -178,6 +180,7 @@ def _summary(request: HttpRequest, group: CallGroup) -> Fragment:
         "unconfirmed": unconfirmed,
         "more_unconfirmed": len(unconfirmed) > BATCHES_SHOWN,
         "refused": _refused(situation),
+        "settled": list(group.batches.exclude(settled="").order_by("-first")[: BATCHES_SHOWN + 1]),
         "can_pause": not group.ended_at and group.state == GroupState.RUNNING and (group.held or not group.total),
         "can_resume": not group.ended_at and group.state == GroupState.PAUSED,
         "can_cancel": not group.ended_at and group.state != GroupState.CANCELLED and (group.held or not group.total),

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from calls.api.callbacks import values_of
 from calls.dialing import export
-from calls.dialing.changes import CARRIER
+from calls.dialing.changes import CARRIER, PORTAL
 from calls.forms.filters import CallsFilter, CallsOfGroupFilter
 from calls.models import IVR, Batch, Call, Callback, CallbackState, CallGroup, User
 from calls.obd.parameters import fill_callback
@@ -135,12 +135,15 @@ def call(request: HttpRequest, pk: int, n: int) -> HttpResponse:
     group = visible_group(request, pk)
     found = get_object_or_404(Call.objects.visible_to(request.user), call_group=group, n=n)
     callback = Callback.objects.filter(call=found).first() if group.callback else None
+    batch = _batch_of(group, n)
     context = {
         "group": group,
         "call": found,
         "status": Status(found.status),
         "events": timeline(found, group),
-        "batch": _batch_of(group, n),
+        "batch": batch,
+        "confirmed_at": _confirmed_at(found, batch),
+        "given_up": _given_up(found),
         "keys": _keys(cast("User", request.user), group, found),
         "callback": callback,
         "callback_url": fill_callback(group.callback, values_of(found, group)) if callback else "",
@@ -153,6 +156,21 @@ def _batch_of(group: CallGroup, n: int) -> Batch | None:
     batch = group.batches.filter(first__lte=n).order_by("-first").first()
     # A group of the carrier's own is one batch, whose calls are learnt later.
     return batch if batch and (batch.last >= n or not batch.last) else None
+
+
+def _confirmed_at(call: Call, batch: Batch | None) -> datetime | None:
+    """When the carrier last confirmed this status, or that it has nothing newer; None if it never said anything."""
+    told = [datetime.fromtimestamp(at, UTC) for at, _, source, *_ in call.timeline if source == CARRIER]
+    answered = [batch.checked_at] if batch and batch.checked_at and call.handed_over_at else []
+    return max([*told, *answered], default=None)
+
+
+def _given_up(call: Call) -> str:
+    """Why the portal ended a call of which the carrier never said how it ended; empty for all others."""
+    if call.status != Status.EXPIRED or not call.timeline:
+        return ""
+    _, status, source, _, note = call.timeline[-1]
+    return note if status == Status.EXPIRED and source == PORTAL else ""
 
 
 def _keys(user: User, group: CallGroup, call: Call) -> list[tuple[str, Any]]:

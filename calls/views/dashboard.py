@@ -9,11 +9,11 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from calls.dialing.explain import explain
+from calls.dialing.explain import carrier_trouble, explain
 from calls.dialing.figures import today
-from calls.dialing.situation import Situation, situations
+from calls.dialing.situation import Situation, carriers_health, situations
 from calls.forms.filters import in_state
-from calls.models import CallGroup, CallRequest, CarrierState, ContactGroup, RequestState, Sound, User
+from calls.models import CallGroup, CallRequest, ContactGroup, RequestState, Sound, User
 from calls.views.polling import live
 from calls.views.site import worker_alive
 
@@ -66,13 +66,16 @@ def _failed_requests(user: User, now: datetime) -> list[CallRequest]:
 
 def _health(now: datetime, *, alive: bool) -> dict[str, Any]:
     """How the carrier and the workers are: a verdict for each, with what it rests on."""
-    carrier = CarrierState.objects.filter(name=settings.CARRIER).first()
+    health = carriers_health([settings.CARRIER]).get(settings.CARRIER)
+    carrier = health.state if health else None
     failing = bool(carrier and carrier.failure)
+    verdict = "warning" if failing else "good" if carrier and carrier.answered_at else ""
     return {
         "name": settings.CARRIER,
         "carrier": carrier,
         "failing": failing,
-        "verdict": "warning" if failing else "good" if carrier and carrier.answered_at else "",
+        "verdict": "bad" if health and health.down else verdict,
+        "trouble": carrier_trouble(health, now),
         "worker_alive": alive,
     }
 

@@ -7,9 +7,13 @@ from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST
 
 from calls.dialing import steer
+from calls.dialing.attention import Unsettled
 from calls.dialing.changes import calls_of
 from calls.forms.filters import PlacedForm
 from calls.models import BatchState, CallGroup, CarrierState, GroupState, User
@@ -66,15 +70,18 @@ def call_group_settle(request: HttpRequest, pk: int, batch: int, *, placed: bool
             lambda user: steer.settle(unsettled.pk, user, placed=placed, carrier_group=carrier_group),
             f"Settled: {done}.",
         )
+    unsettled.call_group = group
+    carrier = CarrierState.objects.filter(name=group.carrier).first()
     context = {
         "group": group,
         "batch": unsettled,
-        "number": max(unsettled.last - unsettled.first + 1, 0),
         "some": calls_of(unsettled).order_by("n")[:NUMBERS_SHOWN],
         "placed": placed,
         "form": form,
         "possible": unsettled.state == BatchState.UNCONFIRMED,
-        "carrier": CarrierState.objects.filter(name=group.carrier).first(),
+        "unsettled": Unsettled(unsettled, carrier, timezone.now()),
+        "carrier": carrier,
+        "back": _back(request, group),
     }
     return render(request, "call_groups/settle.html", context)
 
@@ -87,4 +94,12 @@ def _act(request: HttpRequest, group: CallGroup, act: Callable[[User], None], do
         messages.error(request, str(error))
     else:
         messages.success(request, done)
-    return redirect("call_group", group.pk)
+    return redirect(_back(request, group))
+
+
+def _back(request: HttpRequest, group: CallGroup) -> str:
+    """Where to go on: the page that led here (`next`), else the call group's."""
+    came_from = request.GET.get("next", "")
+    if url_has_allowed_host_and_scheme(came_from, allowed_hosts=None):
+        return came_from
+    return reverse("call_group", args=[group.pk])

@@ -85,7 +85,7 @@ def test_settling_says_first_what_is_known(client: Client, batch: Batch) -> None
         html = client.get(f"/call-groups/{batch.call_group_id}/batches/{batch.pk}/{word}/").content.decode()
         assert "The carrier did not answer within 30 seconds." in html
         assert "+44 20 7946 0001" in html
-        assert "named none of these calls" in html
+        assert "and named none." in html
     assert "these phones ring twice" in html
     batch.refresh_from_db()
     assert batch.state == BatchState.UNCONFIRMED

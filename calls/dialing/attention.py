@@ -1,0 +1,59 @@
+"""What waits for somebody, over all call groups that they may see: unconfirmed batches, and call groups that the portal
+paused because the carrier would refuse them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import QuerySet
+
+from calls.dialing.evidence import REPEAT_MARGIN
+from calls.models import Batch, BatchState, CallGroup, CarrierState, GroupState, User
+
+COUNTED = 99
+"""What waits is counted up to this."""
+
+
+def unconfirmed(user: User) -> QuerySet[Batch]:
+    """The batches of which nobody knows whether the carrier took them, of the call groups that `user` may see."""
+    return Batch.objects.filter(state=BatchState.UNCONFIRMED, call_group__in=CallGroup.objects.visible_to(user))
+
+
+def stopped(user: User) -> QuerySet[CallGroup]:
+    """The call groups that the portal paused, and not a person, among those that `user` may see."""
+    groups = CallGroup.objects.visible_to(user).filter(ended_at=None, state=GroupState.PAUSED, state_by=None)
+    return groups.exclude(state_reason="")
+
+
+def waiting(user: User) -> int:
+    """How many batches and call groups wait for somebody, at most one more than COUNTED; costs one small query."""
+    batches, groups = unconfirmed(user).values_list("pk"), stopped(user).values_list("pk")
+    return len(batches.union(groups, all=True)[: COUNTED + 1])
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """An unconfirmed batch with what is known of it. `carrier` is what is known of its carrier's connection."""
+
+    batch: Batch
+    carrier: CarrierState | None
+    now: datetime
+
+    @property
+    def number(self) -> int:
+        """How many calls it has; 0 where the carrier picks the numbers."""
+        return max(self.batch.last - self.batch.first + 1, 0)
+
+    @property
+    def repeated_until(self) -> datetime | None:
+        """Until when the portal makes the same request again, which the carrier would not place twice; None: never."""
+        batch, carrier = self.batch, self.carrier
+        if carrier is None or not batch.account or carrier.idempotent_account != batch.account or not batch.sent_at:
+            return None
+        until = batch.sent_at + timedelta(seconds=carrier.idempotent_seconds) - REPEAT_MARGIN
+        return until if until > self.now and batch.call_group.state == GroupState.RUNNING else None
+
+    @property
+    def is_called_back(self) -> bool:
+        """Whether the carrier was told where to report these calls by itself."""
+        return settings.CARRIER_CALLBACKS and self.batch.call_group.carrier != "sandbox"

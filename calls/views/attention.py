@@ -1,0 +1,62 @@
+"""What needs attention: all that waits for somebody, and is settled from here."""
+
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib.auth.decorators import permission_required
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from calls.dialing.attention import Unsettled, stopped, unconfirmed
+from calls.dialing.explain import carrier_trouble, explain
+from calls.dialing.situation import carriers_health, situations
+from calls.forms.filters import CallsFilter
+from calls.models import User
+from calls.obd.statuses import EXPIRED
+from calls.views.paging import keyset
+from calls.views.polling import live
+from calls.views.site import worker_alive
+
+BATCHES_ON_A_PAGE = 25
+STOPPED_SHOWN = 10
+
+EXPIRED_SHOWN_FOR = timedelta(days=3)
+EXPIRED_COUNTED = 1_000
+
+
+@permission_required("calls.view_callgroup", raise_exception=True)
+@require_safe
+def attention(request: HttpRequest) -> HttpResponse:
+    """What waits for somebody in all call groups that this user may see; refreshes itself for as long as it is open."""
+    user, now = cast("User", request.user), timezone.now()
+    page = keyset(unconfirmed(user).select_related("call_group"), request, "-id", size=BATCHES_ON_A_PAGE)
+    groups = list(stopped(user).select_related("owner", "state_by").order_by("-pk")[: STOPPED_SHOWN + 1])
+    known = situations(groups, now, worker_alive=worker_alive()) if groups else []
+    health = carriers_health({settings.CARRIER, *(batch.call_group.carrier for batch in page.rows)})
+    troubles = {name: carrier_trouble(each, now) for name, each in health.items()}
+    context: dict[str, Any] = {
+        "page": page,
+        "rows": [
+            Unsettled(batch, each.state if (each := health.get(batch.call_group.carrier)) else None, now)
+            for batch in page.rows
+        ],
+        "stopped": [(each, explain(each)) for each in known],
+        "troubles": [text for text in troubles.values() if text],
+        "expired": _expired(user, now),
+    }
+    context["nothing"] = not any(context[name] for name in ("rows", "stopped", "troubles", "expired"))
+    return live(request, "attention/page.html", "waiting", context)
+
+
+def _expired(user: User, now: datetime) -> dict[str, str] | None:
+    """How many calls expired lately, in words, and the parameters of the list of calls that show them."""
+    since = timezone.localtime(now).date() - EXPIRED_SHOWN_FOR
+    query = QueryDict(mutable=True)
+    query.update({"status": EXPIRED.value, "since": f"{since:%Y-%m-%d}"})
+    found = len(CallsFilter(query).narrow_for(user).values_list("pk")[: EXPIRED_COUNTED + 1])
+    if not found:
+        return None
+    number = f"more than {EXPIRED_COUNTED:,}" if found > EXPIRED_COUNTED else f"{found:,}"
+    return {"words": f"{number} call{'' if found == 1 else 's'}", "query": query.urlencode()}
