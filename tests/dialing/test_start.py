@@ -1,12 +1,14 @@
 """Starting a planned call request: once, with the calls and batches that the plan said, and with the jobs for them."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -394,11 +396,36 @@ def test_similar_requests_at_the_same_moment_share_a_call_group() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_similar_requests_to_the_same_number_never_wait_for_each_other_in_a_circle() -> None:
+    """One finds no group and waits for the others; then there is one with that number."""
     user = make_user()
-    for _ in range(5):
-        requests = [make_request(user, number(1), newgroup=False, campaign="Autumn") for _ in range(6)]
-        groups = at_the_same_moment(*[partial(start, request.pk) for request in requests])
-        assert len(set(groups)) == 6  # a number is in a call group once
+    first, second, third = (make_request(user, number(1), newgroup=False, campaign="Autumn") for _ in range(3))
+    opened = start(first.pk)
+    similarity = opened.similarity
+    CallGroup.objects.update(similarity="not yet")
+    with connection.cursor() as cursor, ThreadPoolExecutor(2) as pool:
+        cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [similarity])
+        groups = [pool.submit(at_the_same_moment, partial(start, second.pk))]
+        _until_waiting(1)
+        CallGroup.objects.update(similarity=similarity)
+        groups.append(pool.submit(at_the_same_moment, partial(start, third.pk)))
+        _until_waiting(2)
+        cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [similarity])
+        found = {opened, *(group.result(60)[0] for group in groups)}
+    assert len(found) == 3  # a number is in a call group once
+
+
+def _until_waiting(number: int) -> None:
+    """Wait until so many wait for an advisory lock."""
+    for _ in range(600):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database "
+                "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+            )
+            if cursor.fetchone()[0] == number:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"{number} should wait")
 
 
 @pytest.mark.django_db(transaction=True)
