@@ -38,7 +38,7 @@ from tests.obd_wire import (
 )
 
 __all__ = [
-    "ANSWERS", "KEY", "NOT_TAKEN", "UNCLEAR",
+    "ANSWERS", "KEY", "LOOPBACK", "NOT_TAKEN", "UNCLEAR",
     "Break", "Fault", "Handler", "ObdServer", "Received", "Refuse", "Say", "Well",
 ]  # fmt: skip
 

@@ -6,7 +6,7 @@ import ssl
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -54,7 +54,7 @@ class Refuse:
 class Say:
     """An answer as it stands. With `{answer}` in the body that is replaced by what would have been answered."""
 
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     status: int = 200
     content_type: str = "text/html"
     headers: Headers = ()

@@ -19,6 +19,7 @@ from calls.carriers import connection
 from calls.carriers.base import CarrierError, NoAnswer, NotTaken, Order, OrderedCall, Question, Stopped, Unconfirmed
 from calls.carriers.obd import ObdCarrier
 from tests.carriers.conftest import MakeCarrier
+from tests.certificates import REFUSED, Certificates
 from tests.obd_server import KEY, Break, ObdServer, Say
 
 NUMBER = "+442079460001"
@@ -124,6 +125,53 @@ def test_failed_handshake_is_not_taken(
 ) -> None:
     with listening(treat) as port:
         assert sentence(make_carrier(f"https://127.0.0.1:{port}/", timeout=timeout), NotTaken) == said
+
+
+@pytest.fixture
+def certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Certificates:
+    """Certificates of which only those of the one authority are trusted."""
+    certificates = Certificates(tmp_path)
+    certificates.trust(monkeypatch)
+    return certificates
+
+
+@pytest.mark.parametrize(("kind", "said"), REFUSED.items(), ids=REFUSED)
+def test_bad_certificate_is_not_taken(
+    server: ObdServer, make_carrier: MakeCarrier, certificates: Certificates, kind: str, said: str
+) -> None:
+    server.certificate = certificates.context(kind)
+    assert sentence(make_carrier(server.url), NotTaken) == said
+    assert server.connections == 1, "it got as far as the handshake"
+    assert server.begun == [], "and no byte of the request was sent"
+
+
+def test_good_certificate_is_taken(server: ObdServer, make_carrier: MakeCarrier, certificates: Certificates) -> None:
+    server.certificate = certificates.context("good")
+    carrier = make_carrier(server.url)
+    carrier.place(ORDER)
+    carrier.place(ORDER)
+    assert len(server.called) == 2
+    assert server.connections == 1
+
+
+def test_certificate_is_not_accepted_from_an_authority_that_the_world_does_not_trust(
+    server: ObdServer, make_carrier: MakeCarrier, tmp_path: Path
+) -> None:
+    server.certificate = Certificates(tmp_path).context("good")
+    assert sentence(make_carrier(server.url), NotTaken) == REFUSED["stranger"]
+    assert server.begun == []
+
+
+def test_request_broken_under_tls_is_unconfirmed(
+    server: ObdServer, make_carrier: MakeCarrier, certificates: Certificates
+) -> None:
+    server.certificate = certificates.context("good")
+    for fault in (Break.BEFORE_READING, Break.AFTER_READING, Break.HALFWAY):
+        server.faults.append(fault)
+        assert (
+            sentence(make_carrier(server.url), Unconfirmed) == "The connection broke before the carrier had answered."
+        )
+    assert len(server.called) == 2
 
 
 @pytest.mark.parametrize(
