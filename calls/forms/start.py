@@ -205,7 +205,7 @@ class StartForm(forms.Form):
             schedule_time=values["scheduletime"],
             delay=values["delay"],
             waits=data["waits"] or Waits.PORTAL,
-            meta=values["meta"][0],
+            meta=values["meta"],
             callback=values["callback"] or "",
             custom=",".join(values["custom"] or ()),
             **who,
