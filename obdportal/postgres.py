@@ -97,7 +97,9 @@ def _serve(folder: Path, options: tuple[str, ...]) -> str:
     deadline = time.monotonic() + START_SECONDS
     while True:
         if not is_running(folder):
+            # The processes that these name are long gone, but others, or zombies, may have their numbers.
             (folder / "data/postmaster.pid").unlink(missing_ok=True)
+            (_socket_folder(folder) / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
             _start(folder, options, deadline)
         try:
             socket_folder = (folder / "data/postmaster.pid").read_text().splitlines()[4]

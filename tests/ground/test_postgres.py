@@ -1,6 +1,7 @@
 """The embedded PostgreSQL: who starts it, who shares it, who stops it."""
 
 import os
+import subprocess
 from itertools import takewhile
 from pathlib import Path
 
@@ -96,14 +97,17 @@ def test_killed_server_recovers(data_dir: Path) -> None:
     holder.process.kill()
     pid_file = data_dir / "postgres/data/postmaster.pid"
     server = psutil.Process(int(pid_file.read_text().splitlines()[0]))
+    account = server.uids().real
     server.kill()
     server.wait()
-    # After a reboot, the number in postmaster.pid may belong to any program; here it is this test's own.
-    pid_file.write_text("\n".join([str(os.getpid()), *pid_file.read_text().splitlines()[1:]]))
-
-    holder = Holder(data_dir).ready()
-    assert holder.ask("SELECT count(*) FROM kept") == "0"
-    holder.leave()
+    # After a reboot, the number in its lock files may belong to any program, even of the same user.
+    with subprocess.Popen(["sleep", "60"], user=account) as other:
+        for file in (pid_file, data_dir / "postgres/.s.PGSQL.5432.lock"):
+            file.write_text("\n".join([str(other.pid), *file.read_text().splitlines()[1:]]))
+        holder = Holder(data_dir).ready()
+        assert holder.ask("SELECT count(*) FROM kept") == "0"
+        holder.leave()
+        other.kill()
 
 
 def test_told_to_end_after_an_interrupted_first_start(data_dir: Path) -> None:
