@@ -21,7 +21,7 @@ from calls.dialing import checkup
 from calls.dialing.explain import breaker_sentence, carrier_trouble
 from calls.dialing.jobs import check_carrier_later
 from calls.dialing.situation import CarrierHealth, carriers_health
-from calls.models import CarrierBreaker, CarrierConnection, CarrierRequest, RequestKind, RequestResult
+from calls.models import CarrierBreaker, CarrierConnection, CarrierRequest, CarrierState, RequestKind, RequestResult
 from calls.views.polling import live
 from calls.views.site import worker_alive
 
@@ -51,7 +51,7 @@ def carrier(request: HttpRequest) -> HttpResponse:
         "rate": settings.CARRIER_RATE,
         "connections": settings.CARRIER_CONNECTIONS,
         "public_url": settings.PUBLIC_URL if settings.CARRIER_CALLBACKS else "",
-        "state": health.state if health else None,
+        "state": health.state if health else CarrierState(name=name),
         "waits_until": _still(health, now),
         "kept": _kept(health),
         "trouble": carrier_trouble(health, now),
