@@ -72,7 +72,7 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
     "callback_again": [("callback", "403 405 405 405 405", EDITOR_DOES)],
     "callbacks_again": [("group", "403 405 405 405 405", EDITOR_DOES)],
     "attention": [("", EVERYBODY, NOT_SO)],
-    "carrier": [("", ADMIN_SEES, NOT_SO)],
+    "carrier": [("", ADMIN_SEES, "403 403 403 403 405")],
     "carrier_check": [("", "403 403 403 403 405", ADMIN_DOES)],
     "carrier_callback": [("token", NOBODY, NOT_SO)],  # a forged token
     "calls": [("", EVERYBODY, NOT_SO)],

@@ -225,6 +225,50 @@ def test_live_until_it_is_final(client: Client, asha: User) -> None:
     assert "hx-trigger" not in client.get(f"/call-groups/{group.pk}/calls/2/").content.decode()
 
 
+AT = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "told", "at"),
+    [
+        ("COMPLETED", 60, 40, "14:01:00"),
+        ("COMPLETED", 20, 40, "14:00:40"),
+        ("COMPLETED", None, 40, "14:00:40"),
+        ("INPROGRESS", 20, None, "14:00:20"),
+        ("INPROGRESS", None, None, ""),
+        ("HELD", 20, None, ""),
+    ],
+)
+def test_when_the_status_was_last_confirmed(
+    asha: User, status: str, asked: int | None, told: int | None, at: str
+) -> None:
+    """By the carrier's last answer about the batch, or by what it last told of the call, whichever came later."""
+    group = group_of(asha, {status: 1}, handed_over_at=AT)
+    group.batches.update(checked_at=None if asked is None else AT + timedelta(seconds=asked))
+    learnt = [event(AT, "SENDING", "portal")]
+    learnt += [] if told is None else [event(AT + timedelta(seconds=told), status, "carrier", status)]
+    Call.objects.filter(call_group=group).update(timeline=[*learnt, event(AT + timedelta(hours=9), status, "asha")])
+    said = words(client_for(asha).get(f"/call-groups/{group.pk}/calls/1/").content.decode())
+    if at:
+        assert f"Last confirmed by the carrier 22 Nov 2026, {at} IST ." in said
+        assert f"Last confirmed 22 Nov 2026, {at} IST" in said
+    else:
+        assert "Last confirmed by the carrier" not in said
+        assert ("The carrier has confirmed nothing yet." in said) == (status != "HELD")
+        assert said.rstrip().endswith("Last confirmed \N{EN DASH}")
+
+
+def test_a_call_that_expired_says_so(client: Client, asha: User) -> None:
+    group = group_of(asha, {"EXPIRED": 2})
+    note = "No final status after 6 hours."
+    learnt = [event(AT, "QUEUED", "carrier", "QUEUED"), event(AT, "EXPIRED", "portal", note=note)]
+    Call.objects.filter(call_group=group, n=1).update(timeline=learnt)
+    said = words(client.get(f"/call-groups/{group.pk}/calls/1/").content.decode())
+    assert f"The carrier never said how this call ended {note} So the portal stopped asking" in said
+    # It was the carrier who said that the other one expired.
+    assert "never said" not in client.get(f"/call-groups/{group.pk}/calls/2/").content.decode()
+
+
 def test_the_batch_is_the_one_that_holds_the_call(client: Client, asha: User) -> None:
     group = group_of(asha, {"COMPLETED": 201})
     said = words(client.get(f"/call-groups/{group.pk}/calls/201/").content.decode())

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from calls.models import CallRequest, CarrierState, RequestState, User
+from calls.models import CallRequest, CarrierBreaker, CarrierState, RequestState, User
 from tests.factories import client_for, make_group, make_sound, make_user
 from tests.watching.rows import carrier_fails, group_of
 
@@ -114,6 +114,32 @@ def test_health(asha: User) -> None:
     html = page(asha)
     assert "Has trouble" in html
     assert "The carrier refused the connection." in html
+
+
+def test_a_carrier_that_is_down_says_so(asha: User) -> None:
+    carrier_fails()
+    now = timezone.now()
+    CarrierBreaker.objects.create(carrier_id="sandbox", kind="call", failures=5, opened_at=now, next_trial=now)
+    group = group_of(asha, {"HELD": 3})
+    group.batches.update(attempts=5, answer="The carrier refused the connection.")
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now())")
+    html = page(asha)
+    assert "Is down" in html
+    assert "Held calls go out by themselves once it answers." in html
+    assert "3 held calls go out by themselves once it answers." in html
+
+
+def test_what_needs_attention_leads_to_where_it_is_settled(asha: User) -> None:
+    link = '<a href="/attention/">Settle what waits</a>'
+    assert link not in page(asha)
+    group_of(asha, {"UNCONFIRMED": 2})
+    assert link in page(asha)
+
+
+def test_only_admins_are_led_to_the_carrier(asha: User) -> None:
+    assert "/carrier/" not in page(asha)
+    assert '<a href="/carrier/">Carrier</a>' in page(make_user("admin"))
 
 
 def test_more_groups_than_are_shown(asha: User) -> None:
