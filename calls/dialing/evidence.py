@@ -98,6 +98,13 @@ def _is_listed(batch: Batch, listed: Collection[str]) -> list[bool]:
     return [f"{batch.call_group_id}-{n}" in listed or number in listed for n, number in calls]
 
 
+def is_repeat_open(group: CallGroup, batch: Batch) -> bool:
+    """Whether it is not known yet if the carrier of an unconfirmed batch keeps answers by `Idempotency-Key`."""
+    if batch.state != BatchState.UNCONFIRMED or not batch.account:
+        return False
+    return not CarrierState.objects.filter(name=group.carrier, idempotent_account=batch.account).exists()
+
+
 def may_repeat(group: CallGroup, batch: Batch) -> bool:
     """Whether the very request of an unconfirmed batch may be made again: the carrier would not place it twice."""
     if batch.state != BatchState.UNCONFIRMED or group.state != GroupState.RUNNING or not batch.account:

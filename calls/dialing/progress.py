@@ -8,6 +8,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,7 +20,7 @@ from django.db.models import F, Min, Q, QuerySet
 from django.utils import timezone
 
 from calls.carriers import get_carrier
-from calls.carriers.base import AskedCall, NoAnswer, Question, Report
+from calls.carriers.base import AskedCall, CarrierError, NoAnswer, Question, Report
 from calls.dialing import evidence
 from calls.dialing.changes import CARRIER, PORTAL, Change, calls_of, end_if_over, move, write
 from calls.dialing.jobs import hand_over_lane_later
@@ -98,6 +99,10 @@ def check(group: CallGroup, batches: Sequence[Batch]) -> None:
     changed = 0
     try:
         carrier = get_carrier(group.carrier)
+        if evidence.is_repeat_open(group, batches[0]):
+            # Its answers to anything tell whether it would know a repeat; perhaps none came so far.
+            with suppress(CarrierError), one_request(carrier, RequestKind.CHECK):
+                carrier.check()
         reports = carrier.reports(question, partial(one_request, carrier, RequestKind.STATUS))
         reports = _noted(reports, listed)
         first = list(islice(reports, 1))

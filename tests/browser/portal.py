@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "pass for the browser tests"
 PATIENCE = 120  # seconds; how long a loaded machine may need to start it
 SPEED = "10"  # of the sandbox
+_number = count(1)
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,11 @@ class Portal:
 
 @contextmanager
 def running_portal(**settings: str) -> Iterator[Portal]:
-    """Start a portal with its worker; stop both afterwards and forget everything that it kept."""
-    name = f"{TEST_DATABASE}{os.getpid()}_{settings.get('CARRIER', 'sandbox')}"
+    """Start a portal with its worker; stop both afterwards and forget everything that it kept.
+
+    `{port}` in a setting stands for the port that it listens on.
+    """
+    name = f"{TEST_DATABASE}{os.getpid()}_portal{next(_number)}"
     with _database(name) as database, tempfile.TemporaryDirectory(prefix="obdportal-browser-") as folder:
         port = _free_port()
         environment = os.environ | {
@@ -60,7 +65,7 @@ def running_portal(**settings: str) -> Iterator[Portal]:
             "DEFAULT_REGION": "GB",  # whose numbers for drama the tests call
             "CALLING_HOURS": "00:00-24:00",  # the tests run at any hour
             "SANDBOX_SPEED": SPEED,
-            **settings,
+            **{name: value.replace("{port}", str(port)) for name, value in settings.items()},
         }
         portal = Portal(f"http://127.0.0.1:{port}", environment, Path(folder, "log"))
         with portal.log.open("w") as log:

@@ -238,6 +238,25 @@ def test_the_same_request_is_made_again_and_settles_it(operator: User, carrier: 
     assert statuses(group) == ["QUEUED", "QUEUED"]
 
 
+def test_a_carrier_that_never_answered_is_asked_something_harmless_once(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only its answers tell whether it would know a repeat."""
+    group = unconfirmed(operator, carrier)
+    checks = []
+
+    def check() -> str:
+        checks.append(1)
+        carrier.idempotent_seconds = 86_400
+        return "It answers."
+
+    monkeypatch.setattr(carrier, "check", check)
+    follow(group)
+    follow(group)
+    assert checks == [1]
+    assert evidence.may_repeat(group, batch(group))
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -5,11 +5,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 
 from tests.browser.portal import Portal, running_portal
 
@@ -58,7 +60,8 @@ def listener() -> Iterator[Listener]:
 @pytest.fixture(scope="module")
 def far() -> Iterator[Portal]:
     """The carrier: a portal on the sandbox."""
-    with running_portal(SANDBOX_SPEED="20", DEMO_DATA="false", CARRIER_RATE="100") as portal:
+    settings = {"SANDBOX_SPEED": "20", "DEMO_DATA": "false", "CARRIER_RATE": "100"}
+    with running_portal(**settings, CALLBACK_ALLOW="127.0.0.0/8") as portal:
         yield portal
 
 
@@ -67,10 +70,13 @@ def near(far: Portal) -> Iterator[Portal]:
     """The portal that hands its calls to `far`."""
     key = far.run("-m", "tests.api.whole.far")
     address = f"{far.url}/api/v1/"
-    with running_portal(
-        CARRIER="obd", OBD_BASE_URL=address, OBD_API_KEY=key, CARRIER_RATE="100", CALLBACK_ALLOW="127.0.0.0/8"
-    ) as portal:
+    with _near(address, key, PUBLIC_URL="http://127.0.0.1:{port}") as portal:
         yield portal
+
+
+def _near(address: str, key: str, **settings: str) -> AbstractContextManager[Portal]:
+    carrier = {"CARRIER": "obd", "OBD_BASE_URL": address, "OBD_API_KEY": key, "CARRIER_RATE": "100"}
+    return running_portal(**carrier, CALLBACK_ALLOW="127.0.0.0/8", **settings)
 
 
 def test_a_thousand_calls_ring_once_and_end_alike_on_both(far: Portal, near: Portal, listener: Listener) -> None:
@@ -80,7 +86,10 @@ def test_a_thousand_calls_ring_once_and_end_alike_on_both(far: Portal, near: Por
     while (here := near.run("-m", "tests.api.whole.look"))["open"] or len(listener.came) < 1000:
         assert time.monotonic() < deadline, (here["open"], len(listener.came))
         time.sleep(2)
-    there = far.run("-m", "tests.api.whole.look")
+    # The far one reports each call to the near one as well, perhaps after that asked.
+    while (there := far.run("-m", "tests.api.whole.look"))["callbacks"] != [200] * 1000:
+        assert time.monotonic() < deadline, Counter(there["callbacks"])
+        time.sleep(2)
     rang = Counter(number for _, number, *_ in there["calls"])
     assert (len(rang), set(rang.values())) == (1000, {1})
     assert {row[1]: row[2] for row in here["calls"]} == {row[1]: row[2] for row in there["calls"]}
@@ -91,3 +100,63 @@ def test_a_thousand_calls_ring_once_and_end_alike_on_both(far: Portal, near: Por
     told = {came["id"][0]: came["status"][0] for came in listener.came}
     assert told == {f"{row[0]}-{i}": row[2] for i, row in enumerate(here["calls"], 1)}
     assert all(json.loads(came["meta"][0]) == {"ticket": 42} for came in listener.came)
+    assert set(here["callbacks"]) == {204}
+
+
+class Lossy(ThreadingHTTPServer):
+    """Passes requests on to `address`, but loses the first answer to each order; counts how often each came."""
+
+    daemon_threads = True
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.orders: Counter[str] = Counter()
+        super().__init__(("127.0.0.1", 0), LossyHandler)
+
+
+class LossyHandler(BaseHTTPRequestHandler):
+    server: Lossy
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        names = ("x-api-key", "Content-Type", "Idempotency-Key")
+        headers = {name: self.headers[name] for name in names if self.headers[name]}
+        answer = requests.post(self.server.address, data=body, headers=headers, timeout=30)
+        order = headers.get("Idempotency-Key", "")
+        self.server.orders[order] += 1
+        if order and self.server.orders[order] == 1:
+            return
+        self.send_response(answer.status_code)
+        for name in ("Content-Type", "Idempotency-Key-Kept"):
+            self.send_header(name, answer.headers[name])
+        self.send_header("Content-Length", str(len(answer.content)))
+        self.end_headers()
+        self.wfile.write(answer.content)
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+def test_lost_answers_are_asked_for_again_and_nobody_is_called_twice(far: Portal) -> None:
+    key = far.run("-m", "tests.api.whole.far")
+    before = len(far.run("-m", "tests.api.whole.look")["calls"])
+    with Lossy(f"{far.url}/api/v1/") as lossy:
+        thread = threading.Thread(target=lossy.serve_forever)
+        thread.start()
+        try:
+            with _near(f"http://127.0.0.1:{lossy.server_port}/api/v1/", key) as near:
+                near.run("-m", "tests.api.whole.near", "450", json.dumps({"campaign": "Lossy"}))
+                deadline = time.monotonic() + PATIENCE
+                while (here := near.run("-m", "tests.api.whole.look"))["open"]:
+                    assert time.monotonic() < deadline, here["open"]
+                    time.sleep(2)
+        finally:
+            lossy.shutdown()
+            thread.join()
+    there = far.run("-m", "tests.api.whole.look")["calls"][before:]
+    rang = Counter(number for _, number, *_ in there)
+    assert (len(rang), set(rang.values())) == (450, {1})
+    assert {row[1]: row[2] for row in here["calls"]} == {row[1]: row[2] for row in there}
+    assert len(here["settled"]) == 3
+    assert all("Idempotency-Key" in settled for settled in here["settled"]), here["settled"]
+    assert [times for order, times in lossy.orders.items() if order] == [2, 2, 2]
