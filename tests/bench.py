@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 import requests
@@ -29,6 +30,12 @@ ROOT = Path(__file__).resolve().parents[1]
 SIZE = int(os.environ.get("SIZE", "100000"))
 SMALL = 100
 ROUNDS = 15
+BATCHES = 5_000
+"""Batches that are queued when the call group is paused and cancelled."""
+
+STILL = 3.0
+"""Seconds in which nothing must be begun any more."""
+
 BASELINE = "/account/password/"
 PASSWORD = "only-for-this-benchmark"
 FILL_SQL = """
@@ -197,6 +204,36 @@ def export(operator: Operator, call_group: int, rows: int) -> None:
     print(f"  export of {rows:,} calls: {took:.1f} s, {rows / took:,.0f} rows a second")
 
 
+def steering(operator: Operator, contact_group: int) -> None:
+    """Print how long after pausing and cancelling many queued batches the last request was still begun."""
+    from django.db.models import Max
+    from django.utils import timezone
+
+    from calls.dialing.plan import make_plan
+    from calls.dialing.request import Options
+    from calls.dialing.start import start
+    from calls.models import BatchState, CallRequest, User
+
+    options = Options(message="Hello.", contact_groups=(contact_group,)).as_json()
+    owner = User.objects.get(username="admin")
+    request = CallRequest.objects.create(owner=owner, typed={}, options=options)
+    make_plan(request)
+    with patch("calls.dialing.start.MAX_CALLS", max(SIZE // BATCHES, 1)):
+        group = start(request.pk)
+    batches = group.batches.all()
+    for act in ("pause", "cancel"):
+        begun = batches.exclude(sent_at=None).count()
+        wait(lambda begun=begun: batches.exclude(sent_at=None).count() > begun + 20, 60)
+        queued, asked = batches.filter(state=BatchState.PENDING).count(), timezone.now()
+        operator.post(f"/call-groups/{group.pk}/{act}/")
+        time.sleep(STILL)
+        last = batches.aggregate(at=Max("sent_at"))["at"]
+        late = max(0.0, (last - asked).total_seconds())
+        print(f"  {act} with {queued:,} batches queued: the last request was begun {late * 1000:.0f} ms after it")
+        if act == "pause":
+            operator.post(f"/call-groups/{group.pk}/resume/")
+
+
 def main() -> None:
     """Run it all."""
     folder = tempfile.mkdtemp(prefix="obdportal-bench-")
@@ -233,6 +270,7 @@ def measure(address: str, process: subprocess.Popen[bytes]) -> None:
     print(f"\n  all {SIZE:,} calls handed over and final {time.monotonic() - began:.0f} s after the start")
     compare(operator, f"Pages of a finished call group of {SIZE:,}", pages_of(group, large))
     export(operator, group, SIZE)
+    steering(operator, large)
     measure_api(address, operator.session)
     for kind, peak in peak_memory(process).items():
         print(f"  peak memory, {kind}: {peak:.0f} MiB")
