@@ -13,10 +13,11 @@ from procrastinate.jobs import Status
 
 from calls.api import callbacks
 from calls.api.call import forget_answers
-from calls.dialing import handover, plan, progress, start, steer
+from calls.dialing import checkup, handover, plan, progress, start, steer
 from calls.dialing.jobs import (
     callbacks_later,
     cancel_held_later,
+    check_carrier_later,
     deliver_what_is_due,
     follow_later,
     hand_over_lane_later,
@@ -88,6 +89,14 @@ def deliver_callbacks() -> None:
         callbacks_later(min(at, now + CALLBACKS_WAIT) if at > now else None)
 
 
+@app.task
+def check_carrier(carrier: str) -> None:
+    """Try the connection to a carrier; goes on later if it has to wait for its turn."""
+    at = checkup.check(carrier)
+    if at:
+        check_carrier_later(carrier, at)
+
+
 ORPHANS_SQL = """
     SELECT b.call_group_id, b.lane FROM calls_batch AS b JOIN calls_callgroup AS g ON g.id = b.call_group_id
     WHERE (b.state = 'sending' AND b.sent_at < %(overdue)s
@@ -126,6 +135,7 @@ def sweep(timestamp: int) -> None:
     for group in uncancelled:
         cancel_held_later(group.pk)
     deliver_what_is_due()
+    checkup.forget_requests()
 
 
 def _lost_requests(state: RequestState, lock: str, overdue: datetime) -> "RawQuerySet[CallRequest]":

@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import QuerySet
@@ -273,7 +274,9 @@ def settle_accepted(batch: Batch, accepted: Accepted, settled: str = "") -> None
     with transaction.atomic():
         locked(batch.call_group_id)
         check_at = now + timedelta(seconds=FIRST_CHECK)
-        columns = {"carrier_group": accepted.group[:100], "check_at": check_at, "settled": settled}
+        columns: dict[str, Any] = {"carrier_group": accepted.group[:100], "check_at": check_at}
+        if settled:  # otherwise what settled an earlier attempt stays known
+            columns["settled"] = settled
         if not _settle(batch, BatchState.ACCEPTED, accepted.message, **columns):
             return
         calls = calls_of(batch).filter(status__in=[Status.SENDING, Status.UNCONFIRMED])
