@@ -103,9 +103,11 @@ class ObdServer:
     keeps        seconds for which it knows the answers it gave by `Idempotency-Key`, and says so; 0: it doesn't
     calls_back   whether it requests `callback` when a call ends (on the loopback only)
     certificate  for TLS with new connections; None: without TLS
+
+    `port` 0 is any free one.
     """
 
-    def __init__(self, zone: str = "Asia/Kolkata") -> None:
+    def __init__(self, zone: str = "Asia/Kolkata", port: int = 0) -> None:
         self.zone = ZoneInfo(zone)
         self.key = KEY
         self.format = ""
@@ -145,7 +147,7 @@ class ObdServer:
         self._ending: list[tuple[float, int, Placed]] = []
         self._forwarded = 0.0
         self._lock = threading.RLock()
-        self._http = Listener(self)
+        self._http = Listener(self, port)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
         self._caller = threading.Thread(target=self._call_back)
 

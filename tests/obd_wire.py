@@ -155,10 +155,10 @@ class Listener(ThreadingHTTPServer):
     daemon_threads = False  # so that closing waits for them
     request_queue_size = 64
 
-    def __init__(self, carrier: Carrier) -> None:
+    def __init__(self, carrier: Carrier, port: int = 0) -> None:
         self.carrier = carrier
         self.open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", port), Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.carrier.connections += 1

@@ -273,13 +273,15 @@ def _silent(breaker: CarrierBreaker, now: datetime, who: str = "It") -> str:
 def breaker_sentence(breaker: CarrierBreaker | None, now: datetime) -> str:
     """What the breaker for one kind of requests does; None is one that never had to do anything."""
     if breaker is None or not breaker.failures:
-        return "Closed: requests are made."
+        return "Requests are made."
     failed = "The last one failed" if breaker.failures == 1 else f"The last {breaker.failures:,} in a row failed"
     if breaker.opened_at is None:
-        return f"Closed: requests are made. {failed}."
-    since = f"Open since {_clock(breaker.opened_at, now)}. {failed}"
+        return f"Requests are made. {failed}."
+    since = f"Since {_clock(breaker.opened_at, now)}. {failed}"
     return f"{since}; one is tried {_next(breaker, now)}, and all go on by themselves once one is answered."
 
 
 def _next(breaker: CarrierBreaker, now: datetime) -> str:
-    return f"about {_clock(breaker.next_trial, now)}" if breaker.next_trial > now else "now"
+    if breaker.next_trial < now + timedelta(minutes=1):
+        return "within a minute"
+    return f"about {_clock(breaker.next_trial, now)}"

@@ -152,8 +152,8 @@ class Situation:
 
     @property
     def expected_end(self) -> datetime | None:
-        """About when it will have ended, to the minute; None while that depends on a person, or nothing tells."""
-        waits = self.group.state != GroupState.RUNNING or self.unconfirmed
+        """About when it will have ended, to the minute; None while that depends on others, or nothing tells."""
+        waits = self.group.state != GroupState.RUNNING or self.unconfirmed or (self.health and self.health.down)
         end = None if waits else expected_end(self.group, self.now)
         return (end + timedelta(seconds=59)).replace(second=0, microsecond=0) if end else None
 

@@ -17,6 +17,7 @@ from django.utils import timezone  # noqa: E402
 
 from calls.contacts.entries import read_pasted  # noqa: E402
 from calls.contacts.store import add_suppressions  # noqa: E402
+from calls.dialing.changes import event  # noqa: E402
 from calls.dialing.plan import make_plan  # noqa: E402
 from calls.dialing.request import Options  # noqa: E402
 from calls.models import (  # noqa: E402
@@ -26,6 +27,8 @@ from calls.models import (  # noqa: E402
     Callback,
     CallGroup,
     CallRequest,
+    CarrierRequest,
+    CarrierState,
     Contact,
     ContactGroup,
     GroupState,
@@ -78,7 +81,11 @@ def call_groups(owner: User) -> dict[str, CallGroup]:
     groups = {
         "running": group_of(owner, MANY | {"COMPLETED": 5, "HELD": 3}, campaign="Winter reminders", retries=1),
         "finished": group_of(
-            owner, {"COMPLETED": 9, "NOANSWER": 3, "BUSY": 2}, campaign="Deliveries", handed_over_at=old, play="1.ivr"
+            owner,
+            {"COMPLETED": 9, "NOANSWER": 3, "BUSY": 1, "EXPIRED": 1},
+            campaign="Deliveries",
+            handed_over_at=old,
+            play="1.ivr",
         ),
         "scheduled": group_of(owner, {"HELD": 7}, due_at=later, schedule_time=later, **long_options | {"delay": 0}),
         "paused": group_of(owner, {"COMPLETED": 2, "HELD": 5}, state=GroupState.PAUSED, state_by=owner, **long_options),
@@ -97,10 +104,31 @@ def call_groups(owner: User) -> dict[str, CallGroup]:
     CallGroup.objects.filter(pk=groups["cancelled"].pk).update(state_at=old, parent=groups["finished"])
     request = request_of(owner)
     CallRequest.objects.filter(pk=request.pk).update(call_group=groups["finished"], state=RequestState.STARTED)
+    settle(groups["finished"])
+    add_requests()
     groups["finished"].contact_groups.set(ContactGroup.objects.all()[:2])
     add_callbacks(groups["finished"])
     Call.objects.filter(call_group=groups["finished"], n=1).update(digits="1", name="Asha Example", custom="order-1")
     return groups
+
+
+def settle(group: CallGroup) -> None:
+    """Let the group's batch have been unconfirmed, and a call of it without an end."""
+    group.batches.update(settled="The carrier reports calls of it: 100002-1.", answer="The connection broke. " * 9)
+    call = group.calls.get(n=14)
+    call.timeline[-1] = event(timezone.now(), "EXPIRED", "portal", note="No final status after 6 hours.")
+    call.save()
+
+
+def add_requests() -> None:
+    """Requests to the carrier that ended in every way."""
+    CarrierState.objects.get_or_create(name="sandbox")
+    now, long = timezone.now(), "The carrier failed with 502: a-word-without-any-space-" + "x" * 220
+    CarrierRequest.objects.bulk_create(
+        CarrierRequest(carrier_id="sandbox", kind=kind, result=result, began_at=now, seconds=0.0371, said=said)
+        for kind in ("call", "status", "check")
+        for result, said in (("answered", ""), ("refused", "No such group."), ("not taken", "Slow."), ("unclear", long))
+    )
 
 
 def add_callbacks(group: CallGroup) -> None:
@@ -189,6 +217,7 @@ def main() -> None:
         "call, completed": reverse("call", args=[finished, 1]),
         "call, running": reverse("call", args=[running, at_carrier.n]),
         "call, held": reverse("call", args=[running, held.n]),
+        "call, expired": reverse("call", args=[finished, 14]),
         "call, unconfirmed": reverse("call", args=[groups["unconfirmed"].pk, 1]),
         "callbacks of a call group": reverse("callbacks") + f"?call={finished}",
         "calls again": reverse("start") + f"?again={finished}",

@@ -225,6 +225,7 @@ def test_not_placed_is_handed_over_again(operator: User, carrier: Carrier) -> No
     handover.hand_over(group.pk, 0)
     assert carrier.numbers == [number(0), number(1)] * 2
     assert statuses(group) == ["QUEUED", "QUEUED"]
+    assert (batch(group).state, batch(group).settled) == ("accepted", f"Settled by {operator}: it was not placed.")
 
 
 def test_not_placed_leaves_out_what_is_known_of_meanwhile(operator: User, carrier: Carrier) -> None:

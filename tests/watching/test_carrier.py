@@ -81,7 +81,7 @@ def test_the_sandbox_is_honest(client: Client) -> None:
     text = said(client)
     assert "This is the sandbox: no phone rings" in text
     assert "No request has been made to it yet." in text
-    assert "Closed: requests are made." in text
+    assert "Closed Requests are made." in text
     assert "No requests yet" in text
 
 
@@ -166,10 +166,10 @@ def test_breakers_waits_and_kept_answers_in_sentences(client: Client, server: Ob
     CarrierBreaker.objects.create(carrier=state, kind="status", failures=2)
     text = said(client)
     assert "The carrier is down: it has taken no calls since" in text
-    assert "Hand-over Open Open since" in text
+    assert "Hand-over Open Since" in text
     assert "The last 7 in a row failed; one is tried about" in text
-    assert "Status question Closed: requests are made. The last 2 in a row failed." in text
-    assert "Connection check Closed: requests are made. Circuit" not in text
+    assert "Status question Closed Requests are made. The last 2 in a row failed." in text
+    assert "Connection check Closed Requests are made. Circuit" not in text
     assert "not kept, as far as is known" in text
     CarrierState.objects.update(idempotent_account=get_carrier("obd").account, wait_until=now + timedelta(minutes=5))
     CarrierBreaker.objects.all().delete()

@@ -169,7 +169,7 @@ TABLE: list[tuple[Situation, str, str]] = [
             {"HELD": 250}, pending={}, down=CarrierBreaker(opened_at=EARLIER, next_trial=EARLIER), failure=REFUSED
         ),
         "waits",
-        f"{DOWN} {REFUSED} One request is tried now. 250 held calls go out by themselves once it answers.",
+        f"{DOWN} {REFUSED} One request is tried within a minute. 250 held calls go out by themselves once it answers.",
     ),
     (
         situation({"QUEUED": 200, "HELD": 250}, pending={"due_at": SOON}, down=OPEN),
@@ -317,6 +317,11 @@ def test_sentence(at: Situation, tone: str, text: str) -> None:
     sentence = explain(at)
     assert sentence.text == text
     assert sentence.tone == tone
+
+
+def test_nobody_knows_the_end_while_the_carrier_is_down() -> None:
+    assert situation({"HELD": 250}, pending={}).expected_end is not None
+    assert situation({"HELD": 250}, pending={}, down=OPEN).expected_end is None
 
 
 def test_an_old_failure_says_nothing_about_now() -> None:
