@@ -29,14 +29,15 @@ from calls.models import Batch, CallGroup, CallRequest, GroupState, RequestState
 PLANS_KEPT = timedelta(days=30)
 """How long call requests that were never started are kept."""
 
-OVERDUE = timedelta(seconds=30)
+OVERDUE = timedelta(seconds=15)
 """Work that is due for so long has lost its job."""
 
 CALLBACKS_WAIT = timedelta(seconds=10)
 """Callbacks to try again are looked for at least so often: of two jobs for later only the first one is kept."""
 
-DEAD_WORKER = 30.0
-"""Seconds without a heartbeat after which a worker is dead."""
+DEAD_WORKER = 10.0
+"""Seconds without a heartbeat after which a worker is dead. One that is taken for dead too early does no harm: each job
+copes with being begun once more."""
 
 
 @app.task
@@ -115,10 +116,10 @@ LOST_REQUESTS_SQL = """
 """
 
 
-@app.periodic(cron="* * * * *")
+@app.periodic(cron="* * * * * */10")
 @app.task(queueing_lock="sweep", pass_context=False)
 def sweep(timestamp: int) -> None:
-    """Find work that lost its job, which a crash or a bug can do, and give it one."""
+    """Find work that lost its job, which a crash or a bug can do, and give it one; forget old requests."""
     overdue = timezone.now() - OVERDUE
     with connection.cursor() as cursor:
         cursor.execute(ORPHANS_SQL, {"overdue": overdue})
@@ -146,7 +147,7 @@ def _lost_requests(state: RequestState, lock: str, overdue: datetime) -> "RawQue
     )
 
 
-@app.periodic(cron="* * * * *")
+@app.periodic(cron="* * * * * */5")
 @app.task(queueing_lock="revive")
 async def revive(timestamp: int) -> None:
     """Give the jobs of dead workers to living ones; each job copes with having been begun before."""
