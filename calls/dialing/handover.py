@@ -88,7 +88,7 @@ def hand_over(call_group_id: int, lane: int) -> datetime | None:
 
 def _is_well(mine: Turn) -> bool:
     try:
-        with mine.request():
+        with mine.request(asks_first=True):
             mine.carrier.check()
     except (Refused, Stopped):
         return True  # an answer; whether calls are taken shows when there are some

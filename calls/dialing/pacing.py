@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,7 +24,7 @@ from calls.models import CarrierBreaker, CarrierConnection, CarrierRequest, Carr
 
 logger = logging.getLogger(__name__)
 
-MARGIN = 0.95
+MARGIN = 0.9
 """The part of the rate that is used, and LATE the seconds that a request may begin after its turn came: together they
 keep the carrier from ever seeing more than the rate in a second, though some requests are quicker than others."""
 
@@ -68,6 +68,10 @@ TRIAL_SQL = """
     UPDATE calls_carrierbreaker SET next_trial = clock_timestamp() + %(gap)s * interval '1 second'
     WHERE id = %(id)s AND opened_at IS NOT NULL AND next_trial <= clock_timestamp() RETURNING next_trial
 """
+UNTRIED_SQL = """
+    UPDATE calls_carrierbreaker SET next_trial = clock_timestamp() + %(gap)s * interval '1 second'
+    WHERE carrier_id = %(carrier)s AND kind = %(kind)s AND opened_at IS NOT NULL
+"""
 FAILED_SQL = """
     INSERT INTO calls_carrierbreaker AS b (carrier_id, kind, failures, next_trial)
     VALUES (%(carrier)s, %(kind)s, 1, now())
@@ -98,12 +102,15 @@ class Turn:
     leased_until: datetime
     slot: float | None = None
     """When its request may begin (monotonic clock); None once one has."""
+    tried: bool = False
+    """Whether it is known by now how the trial went."""
 
     @contextmanager
-    def request(self, kind: RequestKind | None = None) -> Iterator[None]:
+    def request(self, *, asks_first: bool = False) -> Iterator[None]:
         """Around one request to the carrier: begins it at the right time, and writes down how it ended.
 
-        Of what the request raises, :class:`CarrierError` tells whether the carrier is well.
+        Of what the request raises, :class:`CarrierError` tells whether the carrier is well. `asks_first`: it is a
+        harmless one before what the turn is for. It can fail the trial, but not win it.
         """
         self._begin()
         began_at, began = timezone.now(), time.monotonic()
@@ -116,9 +123,25 @@ class Turn:
         finally:
             # Whatever becomes of these notes, how the request ended must not be lost.
             try:
-                _note(self.carrier, kind or self.kind, began_at, time.monotonic() - began, error)
+                self._note(began_at, time.monotonic() - began, error, asks_first=asks_first)
             except (DatabaseError, InterfaceError):
                 logger.exception("A request to the carrier %s could not be noted", self.carrier.name)
+
+    def _note(self, began_at: datetime, seconds: float, error: BaseException | None, *, asks_first: bool) -> None:
+        result, said = _result(error)
+        well = result in (RequestResult.ANSWERED, RequestResult.REFUSED)
+        if not (well and asks_first):
+            self.tried = True
+            _tell_breaker(self.carrier.name, self.kind, well=well)
+        CarrierRequest.objects.create(
+            carrier_id=self.carrier.name,
+            kind=RequestKind.CHECK if asks_first else self.kind,
+            began_at=began_at,
+            seconds=seconds,
+            result=result,
+            said=said,
+        )
+        _note_health(self.carrier, result, said, error)
 
     def _begin(self) -> None:
         while True:
@@ -139,20 +162,22 @@ class Turn:
 def turn(carrier: Carrier, kind: RequestKind) -> Iterator[Turn]:
     """Wait for the turn to make a request. Raises NotNow where that would take long."""
     trial = _let_through(carrier.name, kind)
-    if kind == RequestKind.STATUS:
-        _sleep_until(_take_slot(carrier.name, "next_question", QUESTIONS))
-    number, until = _lease_one(carrier.name)
-    mine = Turn(carrier, kind, trial, number, until)
+    mine: Turn | None = None
     try:
+        if kind == RequestKind.STATUS:
+            _sleep_until(_take_slot(carrier.name, "next_question", QUESTIONS))
+        number, until = _lease_one(carrier.name)
+        mine = Turn(carrier, kind, trial, number, until)
         mine.slot = _take_slot(carrier.name)
         _sleep_until(mine.slot)
+        _obey_wait(CarrierState.objects.get(name=carrier.name))  # it may have asked to since
         yield mine
     finally:
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(RETURN_SQL, {"id": mine.connection, "until": mine.leased_until})
-        except (DatabaseError, InterfaceError):
-            pass  # the lease ends by itself
+        with suppress(DatabaseError, InterfaceError):  # the lease ends by itself, and so does the trial
+            if mine is not None:
+                _execute(RETURN_SQL, id=mine.connection, until=mine.leased_until)
+            if trial and (mine is None or not mine.tried):
+                _execute(UNTRIED_SQL, carrier=carrier.name, kind=kind, gap=FIRST_TRIAL)
 
 
 @contextmanager
@@ -174,18 +199,29 @@ def _row(sql: str, **parameters: Any) -> tuple[Any, ...] | None:
     return found
 
 
+def _execute(sql: str, **parameters: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+
+
+def _obey_wait(state: CarrierState) -> None:
+    """Raises NotNow while the carrier wants no requests."""
+    if state.wait_until and state.wait_until > timezone.now():
+        raise NotNow(state.wait_until, "The carrier asked to wait.")
+
+
 def _let_through(name: str, kind: RequestKind) -> bool:
     """Whether this is the one request that is tried while the breaker is open. Raises NotNow."""
     state = CarrierState.objects.get_or_create(name=name)[0]
-    now = timezone.now()
-    if state.wait_until and state.wait_until > now:
-        raise NotNow(state.wait_until, "The carrier asked to wait.")
+    _obey_wait(state)
     breaker = CarrierBreaker.objects.filter(carrier=name, kind=kind, opened_at__isnull=False).first()
     if breaker is None:
         return False
-    if _row(TRIAL_SQL, id=breaker.pk, gap=FIRST_TRIAL) is None:
+    # The next trial is set when this one has ended; until then only by how long its two requests may take.
+    if _row(TRIAL_SQL, id=breaker.pk, gap=2 * _lease()) is None:
         breaker.refresh_from_db()
-        raise NotNow(max(breaker.next_trial, now + timedelta(seconds=1)), state.failure or "The carrier is down.")
+        soonest = timezone.now() + timedelta(seconds=1)
+        raise NotNow(max(breaker.next_trial, soonest), state.failure or "The carrier is down.")
     return True
 
 
@@ -218,14 +254,15 @@ def _sleep_until(at: float) -> None:
     time.sleep(max(0.0, at - time.monotonic()))
 
 
-def _note(carrier: Carrier, kind: RequestKind, began_at: datetime, seconds: float, error: BaseException | None) -> None:
-    """Write down how a request ended: for the carrier's health, its breaker, its page."""
-    result, said = _result(error)
+def _tell_breaker(name: str, kind: RequestKind, *, well: bool) -> None:
+    if well:
+        CarrierBreaker.objects.filter(carrier=name, kind=kind).update(failures=0, opened_at=None)
+    else:
+        _execute(FAILED_SQL, carrier=name, kind=kind, limit=FAILURES, first=FIRST_TRIAL, longest=LONGEST_TRIAL)
+
+
+def _note_health(carrier: Carrier, result: RequestResult, said: str, error: BaseException | None) -> None:
     now = timezone.now()
-    name = carrier.name
-    CarrierRequest.objects.create(
-        carrier_id=name, kind=kind, began_at=began_at, seconds=seconds, result=result, said=said
-    )
     columns: dict[str, Any] = {"failed_at": now, "failure": said}
     if result == RequestResult.ANSWERED or isinstance(error, Refused):
         columns = {
@@ -234,23 +271,9 @@ def _note(carrier: Carrier, kind: RequestKind, began_at: datetime, seconds: floa
             "idempotent_account": carrier.account,
             "idempotent_seconds": carrier.idempotent_seconds,
         }
-    if result in (RequestResult.ANSWERED, RequestResult.REFUSED):
-        CarrierBreaker.objects.filter(carrier=name, kind=kind).update(failures=0, opened_at=None)
-    else:
-        if isinstance(error, NotTaken) and error.retry_after is not None:
-            columns["wait_until"] = now + min(timedelta(seconds=error.retry_after), LONGEST_WAIT)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                FAILED_SQL,
-                {
-                    "carrier": name,
-                    "kind": kind,
-                    "limit": FAILURES,
-                    "first": FIRST_TRIAL,
-                    "longest": LONGEST_TRIAL,
-                },
-            )
-    CarrierState.objects.filter(name=name).update(**columns)
+    elif result == RequestResult.NOT_TAKEN and isinstance(error, NotTaken) and error.retry_after is not None:
+        columns["wait_until"] = now + min(timedelta(seconds=error.retry_after), LONGEST_WAIT)
+    CarrierState.objects.filter(name=carrier.name).update(**columns)
 
 
 def _result(error: BaseException | None) -> tuple[RequestResult, str]:
