@@ -372,3 +372,18 @@ class TestWithoutScripts:
         desk.follow("Cancel what is held")
         desk.press("Cancel 1 held call")
         expect(page.get_by_role("heading", level=1)).to_contain_text("Cancelled")
+
+    def test_the_connection_is_checked(self, desk: Desk) -> None:
+        page = desk.page
+        desk.go("Carrier")
+        checked_at = page.locator("#check time")
+        before = checked_at.get_attribute("datetime") if checked_at.count() else ""
+        page.wait_for_timeout(1_000)  # times are shown in whole seconds
+        desk.press("Check the connection")
+        desk.expect_message("The connection is checked in the background")
+        deadline = time.monotonic() + PATIENCE / 1000
+        while not checked_at.count() or checked_at.get_attribute("datetime") == before:
+            assert time.monotonic() < deadline
+            page.wait_for_timeout(500)
+            page.reload()
+        expect(page.locator("#check")).to_contain_text("The sandbox answers. No phone rings.")
