@@ -92,6 +92,11 @@ class KindFigures:
     slow: float | None
     """The time within which 95 % were answered."""
 
+    @property
+    def number(self) -> int:
+        """All of them."""
+        return self.answered + self.refused + self.not_taken + self.unclear
+
 
 def by_kind(name: str, now: datetime) -> list[KindFigures]:
     """What became of the requests to this carrier in the hour before `now` (aware)."""

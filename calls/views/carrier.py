@@ -59,6 +59,7 @@ def carrier(request: HttpRequest) -> HttpResponse:
         "used": CarrierConnection.objects.filter(carrier=name, leased_until__gt=now).count(),
         "last_minute": sum(each.last_minute for each in figures),
         "figures": figures,
+        "cut_at": checkup.LOOKED_AT if sum(each.number for each in figures) >= checkup.LOOKED_AT else 0,
         "failures": [(each, VERDICTS[each.result]) for each in checkup.failures(name, now)],
         "requests": [(each, VERDICTS[RequestResult(each.result)]) for each in _latest(name)],
         "waits": waits,

@@ -133,6 +133,18 @@ def test_counts_and_latency_of_the_last_hour(client: Client) -> None:
     assert "Hand-over 21 4 3 0 1.100 s 1.980 s" in said(client)
 
 
+def test_figures_of_very_many_requests_say_that_they_are_of_the_latest(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkup, "LOOKED_AT", 5)
+    requests(number=4)
+    assert "the latest" not in said(client)
+    requests("refused", 4, began_at=timezone.now() + timedelta(seconds=1))
+    assert "the latest 5 requests" in said(client)
+    (call,) = checkup.by_kind("sandbox", timezone.now())
+    assert (call.refused, call.answered) == (4, 1)
+
+
 def test_failures_of_the_last_day_by_what_was_said(client: Client) -> None:
     day = timezone.now() - timedelta(hours=23)
     requests("not taken", 3, said="The carrier refused the connection.", began_at=day)
