@@ -80,7 +80,9 @@ FAILED_SQL = """
         opened_at = CASE WHEN b.failures + 1 >= %(limit)s THEN coalesce(b.opened_at, clock_timestamp()) END,
         next_trial = clock_timestamp() + interval '1 second'
             * least(%(first)s * power(2, greatest(least(b.failures + 1 - %(limit)s, 20), 0)), %(longest)s)
+    WHERE b.opened_at IS NULL OR %(trial)s
 """
+"""While it is open only trials count: what was begun together and fails together is one failure more, not many."""
 
 
 class NotNow(Exception):
@@ -132,7 +134,7 @@ class Turn:
         well = result in (RequestResult.ANSWERED, RequestResult.REFUSED)
         if not (well and asks_first):
             self.tried = True
-            _tell_breaker(self.carrier.name, self.kind, well=well)
+            _tell_breaker(self.carrier.name, self.kind, well=well, trial=self.trial)
         CarrierRequest.objects.create(
             carrier_id=self.carrier.name,
             kind=RequestKind.CHECK if asks_first else self.kind,
@@ -170,7 +172,11 @@ def turn(carrier: Carrier, kind: RequestKind) -> Iterator[Turn]:
         mine = Turn(carrier, kind, trial, number, until)
         mine.slot = _take_slot(carrier.name)
         _sleep_until(mine.slot)
-        _obey_wait(CarrierState.objects.get(name=carrier.name))  # it may have asked to since
+        # Meanwhile it may have asked to wait, or gone down.
+        state = CarrierState.objects.get(name=carrier.name)
+        _obey_wait(state)
+        if not trial and (breaker := _open_breaker(carrier.name, kind)):
+            raise _until_trial(breaker, state)
         yield mine
     finally:
         with suppress(DatabaseError, InterfaceError):  # the lease ends by itself, and so does the trial
@@ -214,15 +220,23 @@ def _let_through(name: str, kind: RequestKind) -> bool:
     """Whether this is the one request that is tried while the breaker is open. Raises NotNow."""
     state = CarrierState.objects.get_or_create(name=name)[0]
     _obey_wait(state)
-    breaker = CarrierBreaker.objects.filter(carrier=name, kind=kind, opened_at__isnull=False).first()
+    breaker = _open_breaker(name, kind)
     if breaker is None:
         return False
     # The next trial is set when this one has ended; until then only by how long its two requests may take.
     if _row(TRIAL_SQL, id=breaker.pk, gap=2 * _lease()) is None:
         breaker.refresh_from_db()
-        soonest = timezone.now() + timedelta(seconds=1)
-        raise NotNow(max(breaker.next_trial, soonest), state.failure or "The carrier is down.")
+        raise _until_trial(breaker, state)
     return True
+
+
+def _open_breaker(name: str, kind: RequestKind) -> CarrierBreaker | None:
+    return CarrierBreaker.objects.filter(carrier=name, kind=kind, opened_at__isnull=False).first()
+
+
+def _until_trial(breaker: CarrierBreaker, state: CarrierState) -> NotNow:
+    soonest = timezone.now() + timedelta(seconds=1)
+    return NotNow(max(breaker.next_trial, soonest), state.failure or "The carrier is down.")
 
 
 def _lease_one(name: str) -> tuple[int, datetime]:
@@ -254,11 +268,12 @@ def _sleep_until(at: float) -> None:
     time.sleep(max(0.0, at - time.monotonic()))
 
 
-def _tell_breaker(name: str, kind: RequestKind, *, well: bool) -> None:
+def _tell_breaker(name: str, kind: RequestKind, *, well: bool, trial: bool) -> None:
     if well:
         CarrierBreaker.objects.filter(carrier=name, kind=kind).update(failures=0, opened_at=None)
-    else:
-        _execute(FAILED_SQL, carrier=name, kind=kind, limit=FAILURES, first=FIRST_TRIAL, longest=LONGEST_TRIAL)
+        return
+    gaps = {"first": FIRST_TRIAL, "longest": LONGEST_TRIAL}
+    _execute(FAILED_SQL, carrier=name, kind=kind, limit=FAILURES, trial=trial, **gaps)
 
 
 def _note_health(carrier: Carrier, result: RequestResult, said: str, error: BaseException | None) -> None:

@@ -259,6 +259,18 @@ def fail(kind: RequestKind, times: int = 1) -> None:
             raise Unconfirmed("The carrier failed with 500.")
 
 
+def fail_once(under_way: threading.Barrier) -> None:
+    """Make a request that ends unclearly once the others are there too."""
+
+    def request() -> None:
+        with one_request(get_carrier("obd"), RequestKind.CALL):
+            under_way.wait(30)
+            raise Unconfirmed("The carrier failed with 500.")
+
+    with pytest.raises(Unconfirmed):
+        request()
+
+
 def succeed(kind: RequestKind) -> None:
     with one_request(get_carrier("obd"), kind):
         pass
@@ -321,6 +333,29 @@ def test_gaps_between_trials_double_up_to_the_longest(server: ObdServer) -> None
     assert not is_open(RequestKind.CALL), "it counts from the beginning"
     fail(RequestKind.CALL)
     assert gap(RequestKind.CALL) == pytest.approx(5, abs=2)
+
+
+def test_requests_that_fail_together_are_one_outage(server: ObdServer, settings: Settings) -> None:
+    settings.CARRIER_CONNECTIONS = 2 * pacing.FAILURES
+    all_under_way = threading.Barrier(2 * pacing.FAILURES)
+
+    at_the_same_moment(*[partial(fail_once, all_under_way)] * (2 * pacing.FAILURES))
+    assert is_open(RequestKind.CALL)
+    assert waits(RequestKind.CALL) <= pacing.FIRST_TRIAL
+
+
+def test_who_waits_for_a_turn_while_the_breaker_opens_makes_no_request(server: ObdServer, settings: Settings) -> None:
+    settings.CARRIER_CONNECTIONS = 1
+    fail(RequestKind.CALL, pacing.FAILURES - 1)
+    both = threading.Barrier(2)
+
+    def second() -> None:
+        wait_until(CarrierConnection.objects.filter(leased_until__gt=timezone.now()).exists, "the first has its turn")
+        threading.Timer(0.3, both.wait, [30]).start()
+        with pytest.raises(NotNow, match="failed with 500"), one_request(get_carrier("obd"), RequestKind.CALL):
+            pytest.fail("a request while the breaker is open")
+
+    at_the_same_moment(partial(fail_once, both), second)
 
 
 def test_an_outage_of_weeks_breaks_no_breaker(server: ObdServer) -> None:
