@@ -7,7 +7,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --fork-strat
 	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 TEMPLATES := $(shell find templates calls -name '*.html' 2>/dev/null)
 
-.PHONY: run test lint format bench collection fuzz lock clean
+.PHONY: run test lint format bench collection fuzz soak lock clean
 
 run: .venv/runtime.txt  ## Start the portal
 	@exec $(BIN)/python manage.py run
@@ -40,6 +40,9 @@ collection: .venv/dev.txt  ## Run the specification's collection with Postman's 
 
 fuzz: .venv/dev.txt  ## Send the API 5,000 requests made from its OpenAPI description
 	@OBD_FUZZ=1500 $(BIN)/python -m pytest -q tests/api/test_fuzz.py
+
+soak: .venv/dev.txt  ## Hand over 20,000 calls while everything that can fail does (SEED=7, CALLS=5000)
+	@exec $(BIN)/python -m tests.soak
 
 clean:  ## Remove what these commands made; the portal's data (var/) stays
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache

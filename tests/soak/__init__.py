@@ -1,0 +1,1 @@
+"""`make soak`: thousands of calls through a carrier that misbehaves, while everything that can die dies."""
