@@ -214,8 +214,9 @@ def test_unconfirmed_batches_are_settled_both_ways(desk: Desk, port: int) -> Non
 
         for group, words in ((placed, "it was placed."), (not_placed, "it was not placed.")):
             expect_reached(page, group, 2)
-            page.get_by_text("What settled calls that were unconfirmed").click()
+            page.get_by_text("What settled unconfirmed calls").click()
             expect(page.locator("#settled")).to_contain_text(f"Settled by admin: {words}")
+            judge(page, f"trouble, settled, {words}")
             page.goto(f"/call-groups/{group}/calls/1/")
             expect(page.get_by_role("main")).to_contain_text("Last confirmed by the carrier")
             expect(page.get_by_role("main")).to_contain_text(f"Settled by admin: {words}")

@@ -234,11 +234,11 @@ def test_nobody_is_led_elsewhere(client: Client, asha: User, page: str) -> None:
 def test_what_settled_a_batch_stays_on_the_page_of_the_call_group_and_of_the_call(client: Client, asha: User) -> None:
     group = group_of(asha, {"UNCONFIRMED": 2})
     own = f"/call-groups/{group.pk}/"
-    assert "What settled calls" not in client.get(own).content.decode()
+    assert "What settled unconfirmed calls" not in client.get(own).content.decode()
     client.post(f"{own}batches/{group.batches.get().pk}/placed/")
     text = words(client.get(own).content.decode())
     assert (
-        "What settled calls that were unconfirmed Calls 1 to 2 Accepted Settled by asha: it was placed. "
+        "What settled unconfirmed calls Calls 1 to 2 Accepted Settled by asha: it was placed. "
         "What came back: The carrier did not answer within 30 seconds." in text
     )
     assert "Settled by asha: it was placed." in client.get(f"{own}calls/1/").content.decode()
