@@ -38,6 +38,7 @@ BINARIES = Path(str(_wheel and _wheel.origin)).parent / "pginstall18/bin"
 DATABASE = "obdportal"
 ACCOUNT = "obdportal"  # runs the server when we are root: PostgreSQL refuses to run as root
 START_SECONDS = 60  # long enough to recover from a crash
+_shared: dict[Path, tuple[str, ...]] = {}  # folders of the servers that this process shares, and their options
 # Statements and rows in the server's log would be personal data.
 QUIET = ("log_min_error_statement=panic", "log_error_verbosity=terse")
 
@@ -63,8 +64,9 @@ def share_server(folder: Path, database: str, *options: str) -> str:
 
     The server is ours until this process ends. `options` (name=value) apply if it is started now.
     """
+    _shared[folder] = (*QUIET, "listen_addresses=", *options)
     with _alone(folder):
-        socket_folder = _serve(folder, (*QUIET, "listen_addresses=", *options))
+        socket_folder = _serve(folder, _shared[folder])
         users = (folder / "users.lock").open("w")
         fcntl.flock(users, fcntl.LOCK_SH)
         _create_database(socket_folder, database)
@@ -80,11 +82,24 @@ def share_server(folder: Path, database: str, *options: str) -> str:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return  # somebody else still uses it
+            _shared.pop(folder, None)
             _run(folder, "pg_ctl", "stop", "-D", "data", "-m", "fast", "-w", "-t", str(START_SECONDS))
 
     atexit.register(leave)
     exit_on_signals()
     return _url(socket_folder, database)
+
+
+def restart_if_dead() -> bool:
+    """Start the servers again that this process shares and that have died; tell whether there was one.
+
+    Raises DatabaseUnavailableError.
+    """
+    dead = [folder for folder in _shared if not is_running(folder)]
+    for folder in dead:
+        with _alone(folder):
+            _serve(folder, _shared[folder])
+    return bool(dead)
 
 
 def _serve(folder: Path, options: tuple[str, ...]) -> str:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
@@ -77,6 +78,12 @@ def test_life_of_a_portal(portal: Portal) -> None:
     worker.kill()
     worker.wait()
     wait_until(lambda: users_of(portal.data_dir, "worker"), "a new worker")
+
+    # So is the database, and everything goes on.
+    killed = psutil.Process(int((portal.data_dir / "postgres/data/postmaster.pid").read_text().splitlines()[0]))
+    killed.kill()
+    wait_until(lambda: killed.pid not in {left.pid for left in users_of(portal.data_dir)}, "the end of the database")
+    wait_until(lambda: portal.health() == 200 and users_of(portal.data_dir, "worker"), "a new database")
 
     # Killed: what it started ends by itself; only the database may stay.
     process.kill()

@@ -20,6 +20,7 @@ from django.db import connections
 
 from obdportal.environment import BASE_DIR
 from obdportal.gunicorn import bind, host, port
+from obdportal.postgres import DatabaseUnavailableError, restart_if_dead
 from obdportal.processes import LIFELINE, exit_on_signals, told_to_end
 
 COMMANDS = {
@@ -135,6 +136,7 @@ class Command(BaseCommand):
     def _watch(self, children: list[Child]) -> None:
         announced = False
         while not told_to_end():
+            self._look_after_database()
             for child in children:
                 if news := child.look_after():
                     self.stderr.write(news)
@@ -144,6 +146,13 @@ class Command(BaseCommand):
                 announced = True
             time.sleep(0.2)
         raise SystemExit
+
+    def _look_after_database(self) -> None:
+        try:
+            if restart_if_dead():
+                self.stderr.write("The database ended; it was started again")
+        except DatabaseUnavailableError as error:
+            self.stderr.write(f"The database ended, and could not be started again yet: {error}")
 
 
 def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
