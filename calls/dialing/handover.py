@@ -56,6 +56,8 @@ JITTER = 0.25
 FIRST_CHECK = 2.0
 """Seconds after hand-over until the carrier is asked for the first time."""
 
+BROKE = "The portal failed while this was being sent."
+
 REMEMBERS = 60.0
 """Seconds for which a worker tries to write down how a request ended while the database is away."""
 
@@ -187,7 +189,7 @@ def send(mine: Turn, batch: Batch, order: Order) -> None:
     except Exception:
         # Whatever broke, it broke after the claim: the carrier may have the request.
         logger.exception("Call group %s, batch %s: sending broke", batch.call_group_id, batch.pk)
-        _write_down(lambda: settle_unconfirmed(batch, "The portal failed while this was being sent."))
+        _write_down(lambda: settle_unconfirmed(batch, BROKE))
     else:
         _write_down(lambda: settle_accepted(batch, accepted))
 
@@ -226,9 +228,11 @@ def _repeat(mine: Turn, batch: Batch) -> None:
     try:
         with mine.request():
             accepted = mine.carrier.place(order)
-    except CarrierError as error:
+    except Exception as error:
         # It says nothing of the first request, whatever it is.
-        said = str(error)
+        if not isinstance(error, CarrierError):
+            logger.exception("Call group %s, batch %s: repeating broke", batch.call_group_id, batch.pk)
+        said = str(error) if isinstance(error, CarrierError) else BROKE
         _write_down(lambda: settle_unconfirmed(batch, said))
     else:
         note = "Asked again with the same Idempotency-Key, the carrier took it once."

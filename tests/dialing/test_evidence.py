@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from calls.carriers.base import Accepted, CarrierError, NoAnswer, NotTaken, Order, Refused, Report, Stopped, Unconfirmed
+from calls.carriers.base import Accepted, NoAnswer, NotTaken, Order, Refused, Report, Stopped, Unconfirmed
 from calls.dialing import evidence, handover, progress, steer
 from calls.dialing.pacing import turn
 from calls.models import BatchState, CallGroup, CarrierState, RequestKind, Suppression, User
@@ -264,11 +264,10 @@ def test_a_carrier_that_never_answered_is_asked_something_harmless_once(
         NotTaken("Connection refused."),
         Refused("Idempotency-Key: used before with other parameters"),
         Stopped("The carrier refuses our key or account (401)."),
+        RuntimeError("a bug"),
     ],
 )
-def test_no_other_answer_says_anything_of_the_first_request(
-    operator: User, carrier: Carrier, error: CarrierError
-) -> None:
+def test_no_other_answer_says_anything_of_the_first_request(operator: User, carrier: Carrier, error: Exception) -> None:
     group = unconfirmed(operator, carrier)
     keeps_answers(carrier)
     carrier.answer = error
