@@ -221,7 +221,7 @@ class Storm:
     def _few_wait(self) -> bool:
         """Whether most batches have been handed over, so that the storm has not missed them."""
         waiting = Batch.objects.filter(state=BatchState.PENDING, call_group__state=GroupState.RUNNING)
-        return waiting.count() < Batch.objects.count() * 0.05
+        return waiting.count() < Batch.objects.count() * 0.1
 
     def _sizes(self) -> list[int]:
         """Calls of each request: many small ones, some large."""

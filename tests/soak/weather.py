@@ -35,5 +35,5 @@ def full(calls: int) -> list[Weather]:
 
 
 def small(calls: int) -> list[Weather]:
-    """What the tests run: both in one."""
-    return [Weather("small storm", calls, 60, 14, 6, 1, 1, 1, connections=4, rate=20, spread=0.5)]
+    """What the tests run: both in one, without what makes everybody wait (a carrier that takes no connections)."""
+    return [Weather("small storm", calls, 80, 11, 6, 1, 1, 0, connections=8, rate=20, spread=0.5)]
