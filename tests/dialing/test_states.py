@@ -1,7 +1,8 @@
 """Random orders of events: no number is handed over twice, no final status changes, tallies equal a fresh count."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -34,7 +35,18 @@ from calls.carriers.base import (
 )
 from calls.dialing import handover, pacing, progress, start, steer
 from calls.dialing.incoming import read_token
-from calls.models import Batch, BatchState, Call, CallGroup, CarrierBreaker, GroupState, Suppression, Tally, User
+from calls.models import (
+    Batch,
+    BatchState,
+    Call,
+    CallGroup,
+    CarrierBreaker,
+    CarrierState,
+    GroupState,
+    Suppression,
+    Tally,
+    User,
+)
 from calls.obd.statuses import FINAL, Status
 from tests.dialing.helpers import use
 from tests.factories import make_request, make_user, number
@@ -149,6 +161,9 @@ class Dialing(RuleBasedStateMachine):
         self.example.__enter__()
         self.carrier.__init__()  # type: ignore[misc]
         self.carrier.keeps_answers = portal
+        CarrierState.objects.create(
+            name="sandbox", idempotent_account=self.carrier.account, idempotent_seconds=self.carrier.idempotent_seconds
+        )
         self.numbers = [number(i) for i in range(count)]
         request = make_request(self.user, "\n".join(self.numbers), newgroup=newgroup, campaign="Random")
         self.group = start.start(request.pk)
@@ -164,11 +179,13 @@ class Dialing(RuleBasedStateMachine):
     def _batches(self, *states: str) -> list[Batch]:
         return list(Batch.objects.filter(call_group=self.group, state__in=states).order_by("pk"))
 
-    @rule(lane=st.sampled_from(LANES), endings=st.lists(st.sampled_from(ENDINGS), min_size=1, max_size=4))
+    @rule(lane=st.sampled_from(LANES), endings=st.lists(st.sampled_from(ENDINGS), min_size=2, max_size=6))
     def hand_over(self, lane: int, endings: list[str]) -> None:
-        """Several times, as it takes more than one to go wrong."""
+        """Several times, as it takes more than one to go wrong; the operator resumes what the portal has paused."""
         for ending in endings:
             self.carrier.ending = ending
+            if CallGroup.objects.filter(pk=self.group.pk, state=GroupState.PAUSED, state_by=None).exists():
+                steer.resume(self.group.pk, self.user)
             Batch.objects.filter(call_group=self.group, state=BatchState.PENDING).update(due_at=self.group.created_at)
             try:
                 handover.hand_over(self.group.pk, lane)
@@ -248,23 +265,10 @@ class Dialing(RuleBasedStateMachine):
     def the_carrier_becomes_a_portal(self, keeps: bool) -> None:
         self.carrier.keeps_answers = keeps
 
-    @rule()
-    def pause(self) -> None:
-        self._steer(steer.pause)
-
-    @rule()
-    def resume(self) -> None:
-        self._steer(steer.resume)
-
-    @rule()
-    def cancel(self) -> None:
-        self._steer(steer.cancel)
-
-    def _steer(self, act: object) -> None:
-        try:
-            act(self.group.pk, self.user)  # type: ignore[operator]
-        except steer.NotPossible:
-            return
+    @rule(act=st.sampled_from([steer.pause, steer.resume, steer.resume, steer.cancel]))
+    def steer(self, act: Callable[[int, User], None]) -> None:
+        with suppress(steer.NotPossible):
+            act(self.group.pk, self.user)
 
     @precondition(lambda self: self._batches(BatchState.UNCONFIRMED))
     @rule()
