@@ -49,11 +49,23 @@ SLOT_SQL = """
     UPDATE calls_carrierstate SET {column} = greatest({column}, clock_timestamp()) + %(step)s * interval '1 second'
     WHERE name = %(carrier)s RETURNING extract(epoch FROM {column} - clock_timestamp()) - %(step)s
 """
+# A holder that died has no session any more, and its request has gone with it. After the server itself was started
+# again nobody has his old session, dead or not: then only time tells.
 LEASE_SQL = """
-    UPDATE calls_carrierconnection SET leased_until = clock_timestamp() + %(lease)s * interval '1 second'
+    UPDATE calls_carrierconnection SET
+        leased_until = clock_timestamp() + %(lease)s * interval '1 second',
+        leased_at = clock_timestamp(),
+        session = pg_backend_pid(),
+        session_since = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
     WHERE id = (
-        SELECT id FROM calls_carrierconnection
-        WHERE carrier_id = %(carrier)s AND slot < %(connections)s AND leased_until <= clock_timestamp()
+        SELECT id FROM calls_carrierconnection AS c
+        WHERE carrier_id = %(carrier)s AND slot < %(connections)s AND (
+            leased_until <= clock_timestamp()
+            OR leased_at > pg_postmaster_start_time() AND NOT EXISTS (
+                SELECT FROM pg_stat_activity AS a
+                WHERE a.pid = c.session AND coalesce(a.backend_start = c.session_since, true)
+            )
+        )
         ORDER BY slot LIMIT 1 FOR UPDATE SKIP LOCKED
     ) RETURNING id, leased_until
 """

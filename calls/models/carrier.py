@@ -54,11 +54,17 @@ class CarrierBreaker(models.Model):
 
 
 class CarrierConnection(models.Model):
-    """One of the `CARRIER_CONNECTIONS`: who makes a request holds one, no longer than until `leased_until`."""
+    """One of the `CARRIER_CONNECTIONS`: who makes a request holds one, no longer than until `leased_until`.
+
+    `session` and `session_since` name the holder's database session, which ends with a holder that dies.
+    """
 
     carrier = models.ForeignKey(CarrierState, models.CASCADE, related_name="connections", db_index=False)
     slot = models.PositiveSmallIntegerField()
     leased_until = models.DateTimeField(default=timezone.now)
+    leased_at = models.DateTimeField(null=True)
+    session = models.IntegerField(null=True)
+    session_since = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["carrier", "slot"], name="carrier_connection")]

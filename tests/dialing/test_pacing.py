@@ -151,16 +151,38 @@ def test_nobody_begins_late_with_a_slot_that_has_gone_by(server: ObdServer) -> N
 # --- Connections of the dead ---------------------------------------------------------------------------------------
 
 
-def test_lease_of_a_killed_process_ends(server: ObdServer, processes: Processes, settings: Settings) -> None:
-    settings.CARRIER_CONNECTIONS = 1
-    settings.OBD_TIMEOUT = 0.5
+def killed_in_the_middle(server: ObdServer, processes: Processes) -> CarrierConnection:
+    """The connection of a process that was killed during its request."""
     server.meanwhile = lambda request: os.kill(sender(request), signal.SIGKILL)
     processes.start(RequestKind.CALL, 1, 1)
     assert processes.end() == [-signal.SIGKILL]
     (lease,) = CarrierConnection.objects.all()
     assert timezone.now() < lease.leased_until <= timezone.now() + timedelta(seconds=pacing._lease())
-    carrier = get_carrier("obd")
     server.meanwhile = lambda request: None
+    return lease
+
+
+def test_the_connection_of_a_killed_process_is_free_before_its_lease_ends(
+    server: ObdServer, processes: Processes, settings: Settings
+) -> None:
+    settings.CARRIER_CONNECTIONS = 1
+    settings.OBD_TIMEOUT = 600.0
+    lease = killed_in_the_middle(server, processes)
+    with one_request(get_carrier("obd"), RequestKind.CALL):
+        get_carrier("obd").check()
+    lease.refresh_from_db()
+    assert lease.leased_until <= timezone.now(), "given back"
+
+
+def test_after_the_database_was_started_again_only_time_ends_a_lease(
+    server: ObdServer, processes: Processes, settings: Settings
+) -> None:
+    """Nobody has his old session then, dead or not."""
+    settings.CARRIER_CONNECTIONS = 1
+    settings.OBD_TIMEOUT = 0.5
+    lease = killed_in_the_middle(server, processes)
+    CarrierConnection.objects.update(leased_at=timezone.now() - timedelta(days=9))
+    carrier = get_carrier("obd")
     with pytest.raises(NotNow, match="All connections to the carrier are in use"), turn(carrier, RequestKind.CALL):
         pass
     while not server.requests("voice.status")[1:]:
