@@ -40,10 +40,12 @@ VERDICTS = {
 @require_safe
 def carrier(request: HttpRequest) -> HttpResponse:
     """The carrier of the settings and its connection; refreshes itself for as long as it is open."""
-    name, now = settings.CARRIER, timezone.now()
+    name = settings.CARRIER
+    # Before the clock is read: what is due at once is not in the future then.
+    waits = checkup.check_waits(name)
+    now = timezone.now()
     health = carriers_health([name]).get(name)
     figures = checkup.by_kind(name, now)
-    waits = checkup.check_waits(name)
     context: dict[str, Any] = {
         "name": name,
         "address": _shown(settings.OBD_BASE_URL) if name == "obd" else "",
