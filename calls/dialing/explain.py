@@ -189,7 +189,7 @@ def _scheduled(situation: Situation) -> str:
 
 def _waiting(situation: Situation, batch: Batch) -> Sentence:
     """Calls are held though the call group runs: they go out one batch after the other, or something keeps them."""
-    group, _now = situation.group, situation.now
+    group = situation.group
     held = f"{group.held:,} held {'call' if group.held == 1 else 'calls'}" if group.total else "the request"
     go = f"{held} {'go' if group.held > 1 else 'goes'} out"
     if not situation.worker_alive:
