@@ -20,5 +20,12 @@ class PlainFormatter(logging.Formatter):
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Tell whether a record is worth a line: not that /healthz answered 503, which its reader knows already."""
-    return getattr(record, "status_code", None) != http.HTTPStatus.SERVICE_UNAVAILABLE
+    """Tell whether a record is worth a line.
+
+    Not that /healthz answered 503, which its reader knows already, nor that somebody made up a carrier's callback, who
+    could fill the disk with such lines.
+    """
+    status = getattr(record, "status_code", None)
+    if status in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.METHOD_NOT_ALLOWED):
+        return "/carrier/callbacks/" not in record.getMessage()
+    return status != http.HTTPStatus.SERVICE_UNAVAILABLE

@@ -5,8 +5,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from typing import TYPE_CHECKING
 
 import requests
+
+if TYPE_CHECKING:
+    from calls.models import CallGroup
 
 ROUNDS = 200
 CLIENTS = 8
@@ -52,6 +56,11 @@ def measure_api(address: str, browser: requests.Session) -> None:
             method="voice.groupstatus", groupid=group.pk, limit=ROWS, format="json"
         ),
     }
+    true = _callback(address, group)
+    asked |= {
+        "callback of the carrier, replayed": lambda session: session.get(true),
+        "callback of the carrier, forged": lambda session: session.get(true.replace("/callbacks/", "/callbacks/1")),
+    }
     times = _in_turn({"bare": bare, **asked})
     base = times.pop("bare")
     print(f"\nThe OBD API (baseline: a signed-in view that writes one row, {base * 1000:.1f} ms)")
@@ -61,6 +70,17 @@ def measure_api(address: str, browser: requests.Session) -> None:
         print(f"  {name:38} {ratio}  {_rate(asked[name]):6.0f} a second")
 
 
+def _callback(address: str, group: "CallGroup") -> str:
+    """A callback of the carrier that tells nothing new of the first call of a call group."""
+    from django.conf import settings
+
+    from calls.dialing.incoming import callback_url
+
+    settings.CARRIER_CALLBACKS, settings.PUBLIC_URL = True, address
+    url = callback_url(group.batches.get(first=1))
+    return url.replace("{custom}", f"{group.pk}-1").replace("{status}", group.calls.get(n=1).status)
+
+
 def _in_turn(asks: dict[str, Ask]) -> dict[str, float]:
     """The median seconds of each, one after the other so that all see the same machine."""
     session = requests.Session()
@@ -68,9 +88,15 @@ def _in_turn(asks: dict[str, Ask]) -> dict[str, float]:
     for _ in range(ROUNDS):
         for name, ask in asks.items():
             began = time.perf_counter()
-            ask(session).raise_for_status()
+            _done(ask(session))
             times[name].append(time.perf_counter() - began)
     return {name: statistics.median(measured) for name, measured in times.items()}
+
+
+def _done(response: requests.Response) -> None:
+    """Raises for what is no answer; a forged callback is answered with 404."""
+    if response.status_code != requests.codes.not_found:
+        response.raise_for_status()
 
 
 def _rate(ask: Ask) -> float:
@@ -80,7 +106,7 @@ def _rate(ask: Ask) -> float:
     def client(_: int) -> int:
         session, done = requests.Session(), 0
         while time.monotonic() < ends:
-            ask(session).raise_for_status()
+            _done(ask(session))
             done += 1
         return done
 

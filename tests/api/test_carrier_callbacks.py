@@ -20,7 +20,7 @@ from calls.dialing import handover, steer
 from calls.dialing.incoming import FILLED_IN, callback_url
 from calls.models import BatchState, CallGroup, User
 from calls.obd.parameters import PLACEHOLDERS
-from obdportal.logs import PlainFormatter
+from obdportal.logs import PlainFormatter, is_news
 from tests.dialing.helpers import Carrier, batch, call, statuses, use
 from tests.factories import make_call_group, make_user, number
 
@@ -191,6 +191,13 @@ def test_the_token_stays_out_of_the_log(operator: User, carrier: Carrier) -> Non
     path = urlsplit(url).path
     record = logging.makeLogRecord({"msg": "Not Found: %s", "args": (path,)})
     assert PlainFormatter().format(record) == "Not Found: /carrier/callbacks/(token)/"
+
+
+def test_forged_ones_can_not_fill_the_log(operator: User, carrier: Carrier) -> None:
+    url = forged(handed_over(operator), carrier)
+    record = logging.makeLogRecord({"msg": "Not Found: %s", "args": (urlsplit(url).path,), "status_code": 404})
+    assert not is_news(record)
+    assert is_news(logging.makeLogRecord({"msg": "Not Found: %s", "args": ("/nowhere/",), "status_code": 404}))
 
 
 # --- Hostile ones -------------------------------------------------------------------------------------------------
