@@ -63,7 +63,13 @@ def follow(call_group_id: int) -> datetime | None:
     for batches in _asked_together(due):
         if time.monotonic() > ends:
             return timezone.now()
-        check(group, batches)
+        try:
+            check(group, batches)
+        except NotNow as error:
+            for batch in due:
+                expire(group, batch)
+            group.batches.filter(state__in=ASKABLE, check_at__lte=timezone.now()).update(check_at=error.at)
+            break
     return next_check(call_group_id)
 
 
@@ -92,7 +98,7 @@ def next_check(call_group_id: int) -> datetime | None:
 
 
 def check(group: CallGroup, batches: Sequence[Batch]) -> None:
-    """Ask the carrier about batches that it answers together, and write down what it says."""
+    """Ask the carrier about batches that it answers together, and write down what it says. Raises NotNow."""
     question = _question(group, batches)
     listed: set[str] = set()
     whole = answered = False
@@ -109,11 +115,6 @@ def check(group: CallGroup, batches: Sequence[Batch]) -> None:
         changed = record(group.pk, chain(first, reports), CARRIER, since=question.sent_at)
         # Nothing came: perhaps nothing was asked, where neither the carrier's group nor its IDs are known.
         whole = answered = bool(first)
-    except NotNow as error:
-        Batch.objects.filter(pk__in=[batch.pk for batch in batches]).update(check_at=error.at)
-        for batch in batches:
-            expire(group, batch)
-        return
     except NoAnswer:
         pass
     for batch in batches:

@@ -8,6 +8,7 @@ import pytest
 
 from calls.carriers.base import Accepted, NoAnswer, Question, Report, Unconfirmed
 from calls.dialing import handover, progress, steer
+from calls.dialing.pacing import NotNow
 from calls.models import BatchState, Call, CallGroup, CarrierState, User, Waits
 from calls.obd.statuses import Status
 from tests.dialing.helpers import Carrier, batch, call, freeze, statuses, use
@@ -588,3 +589,25 @@ def test_an_unconfirmed_one_stays_for_a_person(
     carrier.says = [Report(number(1), "BUSY", sent_at=NOON)]
     follow(group)
     assert statuses(group) == ["BUSY"]
+
+
+def test_where_it_is_not_our_turn_everything_due_waits_together(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look tells it for all: a call group of many batches doesn't ask for a turn for each."""
+    monkeypatch.setattr("calls.dialing.start.MAX_CALLS", 1)
+    group = handed_over(operator, 3)
+    later = NOON + timedelta(seconds=90)
+    asked: list[Question] = []
+
+    def not_now(question: Question) -> Sequence[Report]:
+        asked.append(question)
+        raise NotNow(later, "The carrier asked to wait.")
+
+    carrier.says = not_now
+    assert follow(group) == later
+    assert len(asked) == 1
+    assert {each.check_at for each in group.batches.all()} == {later}
+    freeze(monkeypatch, NOON + EXPIRES_AFTER)
+    follow(group)
+    assert statuses(group) == ["EXPIRED"] * 3
