@@ -39,7 +39,7 @@ collection: .venv/dev.txt  ## Run the specification's collection with Postman's 
 	@$(BIN)/python -m tests.collection
 
 fuzz: .venv/dev.txt  ## Send the API 5,000 requests made from its OpenAPI description
-	@OBD_FUZZ=1500 $(BIN)/python -m pytest -q tests/api/test_fuzz.py
+	@OBD_FUZZ=2000 $(BIN)/python -m pytest -q tests/api/test_fuzz.py
 
 soak: .venv/dev.txt  ## Hand over 20,000 calls while everything that can fail does (SEED=7, CALLS=5000)
 	@exec $(BIN)/python -m tests.soak
