@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from auditlog.context import set_actor
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.db.models.query import RawQuerySet
@@ -13,6 +12,7 @@ from procrastinate.jobs import Status
 
 from calls.api import callbacks
 from calls.api.call import forget_answers
+from calls.audit import acting
 from calls.dialing import checkup, handover, plan, progress, start, steer
 from calls.dialing.jobs import (
     callbacks_later,
@@ -71,10 +71,11 @@ def plan_request(request_id: str) -> None:
 
 
 @app.task
-def start_request(request_id: str) -> None:
-    """Start a large call request that somebody confirmed."""
+def start_request(request_id: str, address: str = "") -> None:
+    """Start a large call request that somebody at `address` confirmed."""
+    asked = CallRequest.objects.select_related("owner", "api_key__user").get(pk=request_id)
     try:
-        with set_actor(CallRequest.objects.get(pk=request_id).owner):
+        with acting(asked.owner, asked.api_key, address):
             start.start(request_id)
     except (start.CannotStart, start.NotPlanned) as error:
         startable = CallRequest.objects.filter(pk=request_id, state__in=[RequestState.STARTING, RequestState.PLANNED])

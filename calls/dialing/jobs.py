@@ -96,9 +96,10 @@ def plan_later(request: CallRequest) -> None:
     _job("plan_request", priority=SOMEBODY_WAITS, lock=f"plan-{request.pk}").defer(request_id=str(request.pk))
 
 
-def start_later(request: CallRequest) -> None:
-    """Defer the job that starts a large call request."""
-    _job("start_request", priority=SOMEBODY_WAITS, lock=f"start-{request.pk}").defer(request_id=str(request.pk))
+def start_later(request: CallRequest, address: str = "") -> None:
+    """Defer the job that starts a large call request, confirmed from `address`, which the audit log keeps."""
+    job = _job("start_request", priority=SOMEBODY_WAITS, lock=f"start-{request.pk}")
+    job.defer(request_id=str(request.pk), address=address)
 
 
 def check_lock(carrier: str) -> str:
