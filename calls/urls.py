@@ -9,6 +9,7 @@ from calls.views import (
     api_docs,
     api_keys,
     attention,
+    audit,
     call_groups,
     callbacks,
     calls,
@@ -76,6 +77,10 @@ urlpatterns = [
     path("attention/", attention.attention, name="attention"),
     path("carrier/", carrier.carrier, name="carrier"),
     path("carrier/check/", carrier.carrier_check, name="carrier_check"),
+    # Who changed what
+    path("audit-log/", audit.audit_log, name="audit_log"),
+    path("audit-log/export.csv", audit.audit_export, name="audit_export"),
+    path("audit-log/<int:pk>/", audit.audit_entry, name="audit_entry"),
     # Start calls
     path("start/", start.form, name="start"),
     path("start/<uuid:pk>/", start.preflight, name="preflight"),
