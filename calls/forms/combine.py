@@ -164,7 +164,8 @@ class SplitForm(CombineForm):
             return
         if message := taken(names):
             self.add_error("name", message)
-        self.combination = Combination(self.kind, (self.group.pk,), name=cleaned["name"], most=cleaned["most"])
+        else:
+            self.combination = Combination(self.kind, (self.group.pk,), name=cleaned["name"], most=cleaned["most"])
 
 
 class RemoveForm(CombineForm):
