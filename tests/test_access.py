@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from auditlog.models import LogEntry
 from django.contrib import admin
 from django.db import transaction
 from django.http import HttpResponseBase
@@ -156,6 +157,9 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
     "openapi": [("", EVERYBODY, NOT_SO)],
     "api_docs": [("", EVERYBODY, NOT_SO)],
     "api_keys": [("", EVERYBODY, NOT_SO)],
+    "audit_log": [("", ADMIN_SEES, "403 403 403 403 405")],
+    "audit_export": [("", ADMIN_SEES, "403 403 403 403 405")],
+    "audit_entry": [("entry", ADMIN_SEES, "403 403 403 403 405")],
     "api_key_new": [("", "403 200 200 200 200", "403 200 200 200 200")],
     "api_key": [("key", "404 404 404 404 200", NOT_SO), ("own-key", EVERYBODY, NOT_SO)],
     "api_key_revoke": [
@@ -259,6 +263,7 @@ def world(db: None) -> World:
         "sound": Sound.objects.get().number,
         "ivr": IVR.objects.get().number,
         "user": make_user("viewer").pk,
+        "entry": LogEntry.objects.latest("pk").pk,
         "admins": planned(people["admin"]).pk,
         "key": APIKey.make(make_user("operator"), "Of another user")[0].pk,
         **{f"{name}'s-key": APIKey.make(user, name)[0].pk for name, user in people.items()},

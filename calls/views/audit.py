@@ -28,8 +28,8 @@ def _entries() -> "QuerySet[LogEntry]":
 
 
 @never_cache
-@require_safe
 @permission_required(SEE_EVERYTHING, raise_exception=True)
+@require_safe
 def audit_log(request: HttpRequest) -> HttpResponse:
     """The entries that the filter asks for, newest first."""
     form = AuditFilter(request.GET)
@@ -49,15 +49,15 @@ def audit_log(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@require_safe
 @permission_required(SEE_EVERYTHING, raise_exception=True)
+@require_safe
 def audit_entry(request: HttpRequest, pk: int) -> HttpResponse:
     """One entry with every value whole."""
     return render(request, "audit/entry.html", {"entry": read([get_object_or_404(_entries(), pk=pk)])[0]})
 
 
-@require_safe
 @permission_required(SEE_EVERYTHING, raise_exception=True)
+@require_safe
 def audit_export(request: HttpRequest) -> HttpResponseBase:
     """The entries that the filter asks for, as CSV: a row for each field. A wrong filter exports nothing."""
     form = AuditFilter(request.GET)
