@@ -131,9 +131,38 @@ def group_change(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "sources": [found[source] for source in what.sources if source in found],
         "target": found.get(what.target or 0),
         "made": [found[made] for made in change.made if made in found],
+        "tiles": _tiles(change, into_existing=what.target is not None),
         "changes_nothing": change.state == ChangeState.COUNTED and not _chosen(change),
     }
     return live(request, "contacts/change.html", "change", context, final=not change.working)
+
+
+NOT_COPIED = {
+    Combining.MERGE: "in several groups, copied once",
+    Combining.DIFFERENCE: "also in the other groups",
+    Combining.INTERSECTION: "not in all of the other groups",
+}
+
+
+def _tiles(change: GroupChange, *, into_existing: bool) -> list[tuple[str, int, str]]:
+    """What the counts say: label, figure and a note."""
+    kind, found = Combining(change.kind), change.counts
+    done = change.state == ChangeState.DONE
+    if not found:
+        return []
+    tiles = [("Looked at", found["listed"], "contacts")]
+    if kind is Combining.REMOVE:
+        tiles.append(("Removed" if done else "To be removed", found["removed"], "also in the other groups"))
+        tiles.append(("Kept" if done else "To be kept", found["kept"], "in none of the other groups"))
+        return tiles
+    tiles.append(("Copied" if done else "To be copied", found["copied"], ""))
+    if kind in NOT_COPIED:
+        tiles.append(
+            ("Not copied", found["left"], "there already, or in several groups" if into_existing else NOT_COPIED[kind])
+        )
+    if kind is Combining.SPLIT:
+        tiles.append(("New groups", found["parts"], ""))
+    return tiles
 
 
 def _chosen(change: GroupChange) -> int:

@@ -69,9 +69,12 @@ SEEDED = (
     "preflight", "preflight of nobody", "preflight, planning", "preflight, starting", "preflight, cancelled",
     "preflight, failed", "preflight list, callable", "preflight list, duplicate", "preflight list, invalid",
     "preflight list, suppressed", "contact group", "contact group, empty", "contact group, held by the carrier",
-    "contact group, nothing found", "contact group, edit", "contact group, delete", "contacts, add", "contact, new",
-    "contact, edit", "contact, delete", "suppression, remove", "sound without a file", "user", "user, password",
-    "user, sounds", "API key", "API key, revoke",
+    "combine", "combine, held by the carrier", "combine, copy", "combine, merge", "combine, split", "combine, remove",
+    "group change, counting", "group change, merge", "group change, remove", "group change, nothing",
+    "group change, waiting", "group change, running", "group change, done", "group change, failed",
+    "group change, cancelled", "contact group, nothing found", "contact group, edit", "contact group, delete",
+    "contacts, add", "contact, new", "contact, edit", "contact, delete", "suppression, remove",
+    "sound without a file", "user", "user, password", "user, sounds", "API key", "API key, revoke",
 )  # fmt: skip
 EMPTY = {
     "dashboard, of a newcomer": "/",
@@ -226,7 +229,17 @@ class TestLooks:
 
     @pytest.mark.parametrize(
         "name",
-        ["start", "contact group, new", "suppression, add", "sound, new", "ivr, new", "user, new", "password", "user"],
+        [
+            "start",
+            "contact group, new",
+            "combine, merge",
+            "suppression, add",
+            "sound, new",
+            "ivr, new",
+            "user, new",
+            "password",
+            "user",
+        ],
     )
     def test_of_a_form_with_errors(self, admin: Page, pages: dict[str, str], name: str) -> None:
         admin.goto({**pages, **PLAIN}[name])
