@@ -69,7 +69,10 @@ def act_as(key: APIKey) -> None:
 
 
 def acting(user: User, key: APIKey | None, address: str) -> AbstractContextManager[None]:
-    """Log what a worker changes inside as done by `user`, with this key if there is one, from `address`."""
+    """Log what a worker changes inside as done by `user`, with this key if there is one, from `address`.
+
+    Not in a request, whose own log entries would then be nobody's.
+    """
     return set_extra_data({"remote_addr": address or None} | _done_by(user, key))  # type: ignore[no-any-return]
 
 

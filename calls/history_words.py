@@ -53,8 +53,8 @@ LABELS = {
 SECRET = {"password", "digest"}
 """Never shown, even if the log had them."""
 
-NOT_SAID = {CREATE: {"id", "created_at", "date_joined"}, DELETE: {"id"}}
-"""Fields that say nothing new of a thing that was created or deleted."""
+NOT_SAID = {CREATE: {"id", "created_at", "date_joined"}, DELETE: {"id"}, ACCESS: {"session"}}
+"""Fields that say nothing new beside what was done."""
 
 STEERED = {"paused": "paused", "running": "resumed", "cancelled": "cancelled"}
 

@@ -41,7 +41,7 @@ class AuditFilter(Period):
         label="Who",
         required=False,
         max_length=150,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "list": "people", "placeholder": "User name or API key"}),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "list": "people", "placeholder": "Name or key"}),
     )
     did = forms.ChoiceField(
         label="What was done",
@@ -50,7 +50,7 @@ class AuditFilter(Period):
         error_messages={"invalid_choice": "“%(value)s” is nothing that the log tells apart."},
     )
     kind = forms.ChoiceField(
-        label="To what kind of thing",
+        label="Kind of thing",
         required=False,
         choices=lambda: [("", "Anything"), *kinds().items()],
         error_messages={"invalid_choice": "“%(value)s” is no kind of things that the log has."},
@@ -59,7 +59,7 @@ class AuditFilter(Period):
         label="Which one",
         required=False,
         max_length=100,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "Name, number or #ID"}),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "Name or #ID"}),
     )
     field_order = ["who", "did", "kind", "thing", "since", "until"]
 

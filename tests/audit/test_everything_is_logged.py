@@ -227,12 +227,12 @@ def password_change(web: Client, boss: User) -> Iterator[str]:
 
 def login(web: Client, boss: User) -> Iterator[str]:
     Client(REMOTE_ADDR=ADDRESS).post("/login/", {"username": "boss", "password": PASSWORD})
-    yield "boss signed in user boss | session:  -> signed in"
+    yield "boss signed in user boss | "
 
 
 def logout(web: Client, boss: User) -> Iterator[str]:
     web.post("/logout/")
-    yield "boss signed out user boss | session:  -> signed out"
+    yield "boss signed out user boss | "
 
 
 def api_key_new(web: Client, boss: User) -> Iterator[str]:

@@ -12,9 +12,11 @@ import django
 
 django.setup()
 
-from django.urls import reverse  # noqa: E402 - needs the settings
+from auditlog.models import LogEntry  # noqa: E402 - needs the settings
+from django.urls import reverse  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
+from calls import audit  # noqa: E402
 from calls.contacts.combine import Combination  # noqa: E402
 from calls.contacts.entries import read_pasted  # noqa: E402
 from calls.contacts.store import add_suppressions  # noqa: E402
@@ -217,6 +219,21 @@ def group_changes(owner: User, full: ContactGroup, empty: ContactGroup) -> dict[
     }
 
 
+def audit_entry(admin: User, key: APIKey, group: ContactGroup) -> LogEntry:
+    """Things changed by a person, with a key and by somebody who is gone; the answer is the longest entry."""
+    with audit.acting(admin, key, "2001:db8:1::7"):
+        group.carrier_group = "a-group-without-any-space-" * 2
+        group.save()
+        IVR.objects.get(number=1234).delete()
+    gone = make_user("operator", "gone", email="somebody.who.left@example.com")
+    with audit.acting(gone, None, "192.0.2.7"):
+        audit.note(group, contacts=f"copied from {', '.join(f'“Group {i}” ({i})' for i in range(40))}")
+    audit.note_session(admin, "signed in")
+    gone.delete()
+    IVR.objects.create(number=1234, name="Survey", keys={k: f"What key {k} means" for k in "123456789*0#"})
+    return LogEntry.objects.filter(additional_data__isnull=False).latest("pk")
+
+
 def main() -> None:
     """Make the rows and print the address of each page, by name."""
     admin = User.objects.get(username="admin")
@@ -284,6 +301,7 @@ def main() -> None:
         "user, sounds": reverse("user_choices", args=[named["nobody"].pk, "sounds"]),
         "API key": reverse("api_key", args=[key.pk]),
         "API key, revoke": reverse("api_key_revoke", args=[key.pk]),
+        "audit log, entry": reverse("audit_entry", args=[audit_entry(admin, key, carriers).pk]),
     }
     json.dump(pages, sys.stdout)
 

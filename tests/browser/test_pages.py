@@ -50,6 +50,11 @@ PLAIN = {
     "ivr, new": "/ivrs/new/",
     "ivr, edit": "/ivrs/1/edit/",
     "ivr, delete": "/ivrs/1/delete/",
+    "audit log": "/audit-log/",
+    "audit log, filtered": "/audit-log/?who=admin&did=changed",
+    "audit log, nothing found": "/audit-log/?thing=nothing+such",
+    "audit log, wrong filter": "/audit-log/?who=nobody+such&did=eaten&since=yesterday&thing=%23abc",
+    "audit log, export of a wrong filter": "/audit-log/export.csv?who=nobody+such",
     "users": "/users/",
     "user, new": "/users/new/",
     "password": "/account/password/",
@@ -74,7 +79,7 @@ SEEDED = (
     "group change, waiting", "group change, running", "group change, done", "group change, failed",
     "group change, cancelled", "contact group, nothing found", "contact group, edit", "contact group, delete",
     "contacts, add", "contact, new", "contact, edit", "contact, delete", "suppression, remove",
-    "sound without a file", "user", "user, password", "user, sounds", "API key", "API key, revoke",
+    "sound without a file", "user", "user, password", "user, sounds", "API key", "API key, revoke", "audit log, entry",
 )  # fmt: skip
 EMPTY = {
     "dashboard, of a newcomer": "/",
