@@ -238,7 +238,7 @@ def _edit_contact(request: HttpRequest, contact: Contact) -> HttpResponse:
     if form.is_valid():
         try:
             with transaction.atomic():
-                _wait_for(contact.group_id)
+                _wait_for(contact)
                 form.save()
         except IntegrityError:
             form.add_error("number", f"{form.cleaned_data['number']} was added, or the group deleted, meanwhile.")
@@ -249,10 +249,16 @@ def _edit_contact(request: HttpRequest, contact: Contact) -> HttpResponse:
     return render(request, "contacts/contact.html", context)
 
 
-def _wait_for(group_id: int) -> None:
-    """Wait until nobody changes many contacts of this group: who has a contact and waits for its group, whose size
-    changes with it, and who has the group and waits for the contact would wait for ever."""
-    ContactGroup.objects.select_for_update(no_key=True).filter(pk=group_id).first()
+def _wait_for(contact: Contact) -> None:
+    """Wait until nobody changes many contacts of this one's group. Raises Http404 if this one is gone then.
+
+    Who had the contact and waited for its group, whose size changes with it, and who had the group and waited for the
+    contact would wait for ever.
+    """
+    ContactGroup.objects.select_for_update(no_key=True).filter(pk=contact.group_id).first()
+    # Saving would put a contact back that was removed meanwhile.
+    if contact.pk and not Contact.objects.filter(pk=contact.pk).exists():
+        raise Http404("the contact was removed meanwhile")
 
 
 @permission_required("calls.delete_contact", raise_exception=True)
@@ -263,7 +269,7 @@ def contact_delete(request: HttpRequest, pk: int, contact_pk: int) -> HttpRespon
     contact = get_object_or_404(group.contacts, pk=contact_pk)
     if request.method == "POST":
         with transaction.atomic():
-            _wait_for(group.pk)
+            _wait_for(contact)
             contact.delete()
         messages.success(request, f"Contact {contact} deleted.")
         return redirect("contact_group", group.pk)

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from auditlog.models import LogEntry
 from django.db import connection, transaction
+from django.test import Client
+from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from calls.contacts import combine
 from calls.contacts.combine import CannotCombine, Combination, Done, NameTaken, carry_out, counts
 from calls.models import Combining, Contact, ContactGroup, User
-from tests.factories import make_group, make_user, number
+from tests.factories import client_for, make_group, make_user, number
 
 pytestmark = pytest.mark.django_db
 
@@ -324,6 +326,30 @@ class TestConcurrent:
         assert [part.contacts.count() for part in done.made] == [2, 2]
         assert group.contacts.count() == 5
         sizes_are_right()
+
+    @pytest.mark.parametrize("page", ["contact_edit", "contact_delete"])
+    def test_who_edits_a_contact_that_is_being_removed_waits_and_finds_it_gone(
+        self, committed: User, page: str
+    ) -> None:
+        group, other = group_of(1, 2), group_of(2)
+        contact = group.contacts.get(number=number(2))
+        answers: list[Any] = []
+        edit = threading.Thread(target=self.edit, args=[client_for(committed), page, contact, answers])
+        with transaction.atomic():
+            carry_out(Combination(Combining.REMOVE, (other.pk,), target=group.pk), committed)
+            edit.start()
+            edit.join(0.3)
+            assert edit.is_alive()
+        edit.join()
+        assert [answer.status_code for answer in answers] == [404]
+        assert numbers(group) == places(1)
+        sizes_are_right()
+
+    @staticmethod
+    def edit(client: Client, page: str, contact: Contact, answers: list[Any]) -> None:
+        url = reverse(page, args=[contact.group_id, contact.pk])
+        answers.append(client.post(url, {"number": contact.number, "name": "Edited"}))
+        connection.close()
 
     @staticmethod
     def add(group: ContactGroup) -> None:
