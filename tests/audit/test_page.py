@@ -11,6 +11,7 @@ from auditlog.models import LogEntry
 from django.db import connection
 from django.http import QueryDict
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from calls import audit
@@ -366,6 +367,19 @@ def test_the_export_goes_through_all_of_them(web: Client, boss: User, monkeypatc
     monkeypatch.setattr("calls.history.AT_ONCE", 7)
     monkeypatch.setattr("calls.views.paging.walk_rows.__kwdefaults__", {"step": 10}, raising=False)
     assert [row["after"] for row in exported(web)] == [f"{i} added" for i in reversed(range(25))]
+
+
+def test_the_export_is_sent_while_it_is_read(web: Client, boss: User) -> None:
+    many(boss, 1)
+    entry = LogEntry.objects.get()
+    rows = [{"object_pk": "1", "content_type_id": entry.content_type_id, "action": 1, "changes": {"name": ["a", "b"]}}]
+    LogEntry.objects.bulk_create(LogEntry(**row) for row in rows * 3_000)
+    answer: Any = web.get(f"{PAGE}export.csv")
+    with CaptureQueriesContext(connection) as asked:
+        next(answer.streaming_content)
+        begun = len(asked)
+        assert sum(1 for _ in b"".join(answer.streaming_content).splitlines()) > 2_000
+    assert begun < len(asked) / 2
 
 
 def test_the_page_offers_the_export_of_what_it_shows(web: Client, busy: dict[str, Any]) -> None:

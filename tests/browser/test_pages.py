@@ -391,6 +391,24 @@ class TestWithoutScripts:
         desk.press("Cancel 1 held call")
         expect(page.get_by_role("heading", level=1)).to_contain_text("Cancelled")
 
+    def test_the_audit_log_is_searched(self, desk: Desk) -> None:
+        page = desk.page
+        desk.go("Audit log")
+        page.get_by_label("Who", exact=True).fill("admin")
+        page.get_by_label("What was done").select_option("Signed in or out")
+        page.get_by_label("Who", exact=True).press("Enter")
+        expect(page.locator(".audit-entries > li").first).to_contain_text("admin signed in")
+        expect(page.get_by_role("link", name="Export these as CSV")).to_be_visible()
+        page.get_by_role("link", name="Details of entry").first.click()
+        expect(page.locator(".facts")).to_contain_text("127.0.0.1")
+        page.locator(".facts a").click()
+        expect(page.get_by_label("Kind of thing")).to_have_value("user")
+
+        page.get_by_label("Who", exact=True).fill("nobody such")
+        desk.press("Search")
+        expect(page.locator("#id_who_error")).to_contain_text("There is no user “nobody such”")
+        expect(page.get_by_label("Who", exact=True)).to_have_value("nobody such")
+
     def test_the_connection_is_checked(self, desk: Desk) -> None:
         page = desk.page
         desk.go("Carrier")
