@@ -56,11 +56,13 @@ def normalise_all(
 
 def find(text: str, region: str, *, bare_international: bool = False) -> str:
     """Return what `normalise` returns, "" where it raises: far cheaper than that if the reason isn't needed."""
-    with suppress(NumberError):
+    # Not contextlib.suppress: that would cost a tenth of the time.
+    try:
         digits = _digits(text)
         read = numbering.read(digits, region, bare_international)
         return _asked(digits, region, bare_international) if read is None else read
-    return ""
+    except NumberError:
+        return ""
 
 
 def _asked(digits: str, region: str, bare_international: bool) -> str:

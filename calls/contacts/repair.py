@@ -72,16 +72,23 @@ def read_cell(value: CellValue, region: str, *, put_back: bool = True) -> Cell:
     whether a lost 0 or "+" is put back: not in text that may be something else, for 12 digits of an identity card
     ring somebody abroad with a "+".
     """
-    if isinstance(value, str) and _ORDINARY.fullmatch(value) and not _DATE.fullmatch(value):
-        number = find(value, region)
-        if number:
-            return Cell((number,))
+    if plainly := _plainly(value, region):
+        return Cell((plainly,))
     try:
         if isinstance(value, str):
             return _read_text(value, region, put_back)
         return _read_value(value, region, put_back)
     except NumberError as error:
         return Cell((), reason=str(error))
+
+
+def _plainly(value: CellValue, region: str) -> str:
+    """Return the number of a cell that needs no repair and can't be anything else, "" if it isn't that simple."""
+    if isinstance(value, float) and 0 < value < 10**_KEPT_DIGITS and value.is_integer():
+        return find(str(int(value)), region)
+    if isinstance(value, str) and _ORDINARY.fullmatch(value) and not ("-" in value and _DATE.fullmatch(value)):
+        return find(value, region)
+    return ""
 
 
 def _read_value(value: int | float | date | time | timedelta, region: str, put_back: bool) -> Cell:
