@@ -1,4 +1,4 @@
-"""Django's admin, for what has no page in the portal: looking into rows, the audit log, locked sign-ins and jobs.
+"""Django's admin, for what has no page in the portal: looking into rows, locked sign-ins and jobs.
 
 Everything can be read and nothing changed here, since the portal's own pages keep the rules (held calls, last admin,
 files of sounds); only the lock after wrong passwords can be deleted. Open to admins (see `access.give_role`).
