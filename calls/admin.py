@@ -1,17 +1,18 @@
-"""Django's admin, for what has no page in the portal: looking into rows, the audit log, locked sign-ins and jobs.
+"""Django's admin, for what has no page in the portal: looking into rows, locked sign-ins and jobs.
 
 Everything can be read and nothing changed here, since the portal's own pages keep the rules (held calls, last admin,
 files of sounds); only the lock after wrong passwords can be deleted. Open to admins (see `access.give_role`).
 """
 
 from functools import cached_property
+from typing import Any
 
 from auditlog.models import LogEntry
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.core.paginator import Paginator
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from procrastinate.contrib.django.models import (
     ProcrastinateEvent,
@@ -20,6 +21,7 @@ from procrastinate.contrib.django.models import (
     ProcrastinateWorker,
 )
 
+from calls.audit import note
 from calls.models import (
     IVR,
     SEE_EVERYTHING,
@@ -55,6 +57,9 @@ for model in (
 ):
     if admin.site.is_registered(model):
         admin.site.unregister(model)
+
+
+LOCK_ENDED = "ended by hand"
 
 
 class FewPages(Paginator):  # type: ignore[type-arg]  # takes no type at run time
@@ -211,6 +216,17 @@ class LockAdmin(ReadOnly):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Admins may end a lock."""
         return request.user.has_perm("calls.change_user")
+
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        """End a lock, and say so in the audit log."""
+        note(obj, lock=LOCK_ENDED)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """End several locks, and say so in the audit log."""
+        for row in queryset:
+            note(row, lock=LOCK_ENDED)
+        super().delete_queryset(request, queryset)
 
 
 @admin.register(AccessLog)

@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from auditlog.context import set_actor
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.db.models.query import RawQuerySet
@@ -13,10 +12,13 @@ from procrastinate.jobs import Status
 
 from calls.api import callbacks
 from calls.api.call import forget_answers
+from calls.audit import acting
+from calls.contacts import changes
 from calls.dialing import checkup, handover, plan, progress, start, steer
 from calls.dialing.jobs import (
     callbacks_later,
     cancel_held_later,
+    change_groups_later,
     check_carrier_later,
     deliver_what_is_due,
     follow_later,
@@ -24,10 +26,10 @@ from calls.dialing.jobs import (
     plan_later,
     start_later,
 )
-from calls.models import Batch, CallGroup, CallRequest, GroupState, RequestState
+from calls.models import Batch, CallGroup, CallRequest, GroupChange, GroupState, RequestState
 
 PLANS_KEPT = timedelta(days=30)
-"""How long call requests that were never started are kept."""
+"""How long call requests that were never started are kept, and what became of group changes."""
 
 OVERDUE = timedelta(seconds=15)
 """Work that is due for so long has lost its job."""
@@ -71,14 +73,23 @@ def plan_request(request_id: str) -> None:
 
 
 @app.task
-def start_request(request_id: str) -> None:
-    """Start a large call request that somebody confirmed."""
+def start_request(request_id: str, address: str = "") -> None:
+    """Start a large call request that somebody at `address` confirmed."""
+    asked = CallRequest.objects.select_related("owner", "api_key__user").get(pk=request_id)
     try:
-        with set_actor(CallRequest.objects.get(pk=request_id).owner):
+        with acting(asked.owner, asked.api_key, address):
             start.start(request_id)
     except (start.CannotStart, start.NotPlanned) as error:
         startable = CallRequest.objects.filter(pk=request_id, state__in=[RequestState.STARTING, RequestState.PLANNED])
         startable.update(state=RequestState.FAILED, error=str(error))
+
+
+@app.task
+def change_groups(change_id: str, address: str = "") -> None:
+    """Count a large group change, or carry it out as somebody at `address` confirmed it."""
+    change = GroupChange.objects.select_related("owner").filter(pk=change_id).first()
+    if change:
+        changes.work(change, address)
 
 
 @app.task
@@ -132,6 +143,8 @@ def sweep(timestamp: int) -> None:
         plan_later(request)
     for request in _lost_requests(RequestState.STARTING, "start-", overdue):
         start_later(request)
+    for change in changes.lost(overdue):
+        change_groups_later(change)
     uncancelled = CallGroup.objects.unfinished().filter(state=GroupState.CANCELLED, held__gt=0, state_at__lt=overdue)
     for group in uncancelled:
         cancel_held_later(group.pk)
@@ -183,9 +196,10 @@ def fold_activity(timestamp: int) -> None:
 @app.periodic(cron="17 3 * * *")
 @app.task(queueing_lock="tidy")
 def tidy(timestamp: int) -> None:
-    """Forget call requests that were never started, answers to programs, and sessions with what they kept."""
+    """Forget what was asked for long ago: requests never started, group changes, answers to programs, and sessions."""
     old = CallRequest.objects.filter(created_at__lt=timezone.now() - PLANS_KEPT, call_group=None)
     old.delete()
+    GroupChange.objects.filter(created_at__lt=timezone.now() - PLANS_KEPT).delete()
     forget_answers()
     SessionStore.clear_expired()
 

@@ -51,7 +51,7 @@ def _answer(request: HttpRequest, parameters: Mapping[str, str]) -> Reply:
         _clean("format", parameters)
         _clean("jsonp", parameters)
         key = authenticate(request, parameters)
-        act_as(key.user)
+        act_as(key)
         return METHODS[method](request, key, parameters)
     except ParameterErrors as error:
         raise ApiError(400, str(error.errors[0])) from error

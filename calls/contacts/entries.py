@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from calls.contacts.numbers import NumberError, has_extension, normalise, split
+from calls.contacts.numbers import NumberError, find, has_extension, normalise, split
+from calls.contacts.repair import Cell, read_cell
 from calls.obd.values import shown
 
 MAX_BYTES = 5 * 1024 * 1024
@@ -60,7 +61,8 @@ class UploadError(ValueError):
 class Entry:
     """One number on a line: `number` (E.164), or None and the `reason`. `text` is what came, shortened and escaped.
 
-    `line` counts from 1. `extra` has the other columns of a CSV file with a header, by their titles.
+    `line` counts from 1. `extra` has the other columns of a CSV file with a header, by their titles. `repaired` says in
+    a few words what was done to a damaged number, see repair.py; "" for one that was written well.
     """
 
     line: int
@@ -69,6 +71,7 @@ class Entry:
     name: str
     reason: str
     extra: Mapping[str, str] = field(default_factory=dict)
+    repaired: str = ""
 
 
 def read_pasted(text: str, region: str) -> list[Entry]:
@@ -160,16 +163,19 @@ def _named(line: int, items: list[_Item], region: str) -> list[Entry]:
             seen += 1
         else:
             names[min(seen if before else seen - 1, len(numbers) - 1)].append(item.text)
-    return [_entry(line, text, _name(" ".join(name)), region) for text, name in zip(numbers, names, strict=True)]
+    return [
+        entry
+        for text, name in zip(numbers, names, strict=True)
+        for entry in _entries(line, text, _name(" ".join(name)), read_cell(text, region, put_back=False), {})
+    ]
 
 
-def _entry(line: int, text: str, name: str, region: str, extra: Mapping[str, str] | None = None) -> Entry:
-    number, reason = None, ""
-    try:
-        number = normalise(text, region)
-    except NumberError as error:
-        reason = str(error)
-    return Entry(line, shown(text.strip()), number, name, reason, extra or {})
+def _entries(line: int, text: str, name: str, cell: Cell, extra: Mapping[str, str]) -> list[Entry]:
+    """Return an entry for each number that the text holds, or one with the reason why it is refused."""
+    said = shown(text.strip())
+    if not cell.numbers:
+        return [Entry(line, said, None, name, cell.reason, extra)]
+    return [Entry(line, said, number, name, "", extra, cell.repaired) for number in cell.numbers]
 
 
 def _name(text: str) -> str:
@@ -200,9 +206,12 @@ def _read_row(line: int, cells: list[str], layout: _Layout, region: str) -> Iter
     if not text:
         yield Entry(line, shown(" ".join(cells).strip()), None, name, "no number in its column", extra)
         return
-    entry = _entry(line, text, name, region, extra)
-    pieces = [text] if entry.number else split(text, region)
-    yield from [entry] if len(pieces) == 1 else (_entry(line, piece, name, region, extra) for piece in pieces)
+    entries = _entries(line, text, name, read_cell(text, region), extra)
+    # Of a list in a cell the good numbers are taken, each of the others is refused by itself.
+    pieces = [] if entries[0].number else split(text, region)
+    if len(pieces) > 1:
+        entries = [entry for piece in pieces for entry in _entries(line, piece, name, read_cell(piece, region), extra)]
+    yield from entries
 
 
 def _extra(cells: list[str], layout: _Layout) -> dict[str, str]:
@@ -324,7 +333,7 @@ def _header(cells: list[str]) -> list[str]:
 def _number_column(rows: list[list[str]], header: list[str], region: str) -> int | None:
     """Return the column whose cells are phone numbers; None if the rows are better read like pasted text."""
     width = max(map(len, rows), default=0)
-    valid = [sum(_is_number(cells[column], region) for cells in rows if column < len(cells)) for column in range(width)]
+    valid = [sum(bool(find(cells[column], region)) for cells in rows if column < len(cells)) for column in range(width)]
     titled = [
         (valid[column] if column < width else 0, -rank, column)
         for column, title in enumerate(header)
@@ -334,14 +343,6 @@ def _number_column(rows: list[list[str]], header: list[str], region: str) -> int
         return max(titled)[2]
     filled = [column for column in range(width) if valid[column]]
     return filled[0] if width > 1 and len(filled) == 1 else None
-
-
-def _is_number(text: str, region: str) -> bool:
-    try:
-        normalise(text, region)
-    except NumberError:
-        return False
-    return True
 
 
 def _name_columns(sample: list[list[str]], header: list[str], number: int) -> list[int]:

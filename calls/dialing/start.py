@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from calls import audit
 from calls.carriers.base import MAX_CALLS
 from calls.dialing.jobs import hand_over_new_later
 from calls.dialing.request import Options
@@ -63,10 +64,11 @@ LISTED_SQL = """
 
 @dataclass(frozen=True)
 class Source:
-    """Who is called: a query that gives `position`, `number`, `name` and `custom`, and its parameters."""
+    """Who is called: a query that gives `position`, `number`, `name`, `custom`; its parameters; how many these are."""
 
     sql: str
     parameters: dict[str, Any]
+    count: int
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def start_listed(
     """
     _hold_played(options.play)
     now = timezone.now()
-    source = Source(LISTED_SQL, {"numbers": list(numbers), "customs": list(customs)})
+    source = Source(LISTED_SQL, {"numbers": list(numbers), "customs": list(customs)}, len(numbers))
     group = _call_group(starter, options, source, now)
     before = group.total
     _add_calls(group, options, source, now)
@@ -133,7 +135,7 @@ def _start(request: CallRequest) -> CallGroup | None:
         request.save()
         return None
     now = timezone.now()
-    source = Source(PLANNED_SQL, {"request": request.pk})
+    source = Source(PLANNED_SQL, {"request": request.pk}, request.callable)
     group = _call_group(Starter(request.owner, request.api_key), options, source, now, request.parent)
     _add_calls(group, options, source, now)
     request.call_group, request.state = group, RequestState.STARTED
@@ -169,6 +171,7 @@ def _call_group(
     if similarity and (similar := _similar(similarity, source)):
         if options.contact_groups:
             similar.contact_groups.add(*ContactGroup.objects.filter(pk__in=options.contact_groups))
+        audit.note(similar, calls=f"{source.count:,} added")
         return similar
     group = CallGroup.objects.create(
         owner=starter.user,

@@ -78,13 +78,13 @@ class Period(forms.Form):
             self.add_error("until", f"{until:%Y-%m-%d} is before {since:%Y-%m-%d}, the first day.")
         return cleaned
 
-    def in_period(self, rows: QuerySet[M]) -> QuerySet[M]:
-        """The rows created in the period."""
+    def in_period(self, rows: QuerySet[M], column: str = "created_at") -> QuerySet[M]:
+        """The rows created in the period; or those whose `column`, a time, is in it."""
         since, until = self.cleaned_data["since"], self.cleaned_data["until"]
         if since:
-            rows = rows.filter(created_at__gte=_midnight(since))
+            rows = rows.filter(**{f"{column}__gte": _midnight(since)})
         if until:
-            rows = rows.filter(created_at__lt=_end_of(until))
+            rows = rows.filter(**{f"{column}__lt": _end_of(until)})
         return rows
 
 

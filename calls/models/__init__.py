@@ -10,6 +10,7 @@ from calls.models.carrier import (
     RequestKind,
     RequestResult,
 )
+from calls.models.combining import ChangeState, Combining, GroupChange
 from calls.models.contacts import Contact, ContactGroup, Suppression
 from calls.models.dialing import (
     Activity,
@@ -45,8 +46,11 @@ __all__ = [
     "CarrierConnection",
     "CarrierRequest",
     "CarrierState",
+    "ChangeState",
+    "Combining",
     "Contact",
     "ContactGroup",
+    "GroupChange",
     "GroupState",
     "Idempotency",
     "Outcome",

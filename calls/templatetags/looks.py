@@ -119,6 +119,7 @@ NAVIGATION = (
         "Account",
         (
             NavLink("users", "Users", "users", _with("calls.view_user")),
+            NavLink("audit_log", "Audit log", "history", _with("calls.see_everything")),
             NavLink("carrier", "Carrier", "carrier", _with("calls.view_carrierstate")),
             NavLink("api_keys", "API keys", "key", _with("calls.view_apikey")),
             NavLink("api_docs", "API", "file", _everybody),

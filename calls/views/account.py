@@ -1,7 +1,10 @@
 """Signing in and out, and one's own password: Django's views, wired to this portal."""
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.contrib.auth.views import (
     LoginView,
     LogoutView,
@@ -10,17 +13,52 @@ from django.contrib.auth.views import (
     redirect_to_login,
 )
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
+from calls import audit
 from calls.forms.account import SignInForm
+from calls.models import User
+from calls.views.people import signed_in
 
-login = LoginView.as_view(form_class=SignInForm, redirect_authenticated_user=True)
+
+class _SignIn(LoginView):
+    """Django's, and a line in the audit log."""
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        """Sign in."""
+        response = super().form_valid(form)
+        audit.note_session(signed_in(self.request), "signed in")
+        return response
+
+
+class _SignOut(LogoutView):
+    """Django's, and a line in the audit log."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Sign out; who is not signed in stays so."""
+        if isinstance(request.user, User):
+            audit.note_session(request.user, "signed out")
+        return super().post(request, *args, **kwargs)
+
+
+class _PasswordChange(PasswordChangeView):
+    """Django's, and a line in the audit log."""
+
+    def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
+        """Save the new password."""
+        with transaction.atomic():
+            audit.note(signed_in(self.request), password=audit.NEW_PASSWORD)
+            return super().form_valid(form)
+
+
+login = _SignIn.as_view(form_class=SignInForm, redirect_authenticated_user=True)
 """Sends people to `next` if that is a page of this portal. Wrong passwords are counted by django-axes."""
 
-logout = LogoutView.as_view()
+logout = _SignOut.as_view()
 """Takes POST only: no link or picture of another site can sign anybody out."""
 
-password_change = PasswordChangeView.as_view()
+password_change = _PasswordChange.as_view()
 """The session stays; all others of the user end, since they are bound to the old password."""
 
 password_changed = PasswordChangeDoneView.as_view()

@@ -238,6 +238,7 @@ def _edit_contact(request: HttpRequest, contact: Contact) -> HttpResponse:
     if form.is_valid():
         try:
             with transaction.atomic():
+                _wait_for(contact)
                 form.save()
         except IntegrityError:
             form.add_error("number", f"{form.cleaned_data['number']} was added, or the group deleted, meanwhile.")
@@ -248,6 +249,18 @@ def _edit_contact(request: HttpRequest, contact: Contact) -> HttpResponse:
     return render(request, "contacts/contact.html", context)
 
 
+def _wait_for(contact: Contact) -> None:
+    """Wait until nobody changes many contacts of this one's group. Raises Http404 if this one is gone then.
+
+    Who had the contact and waited for its group, whose size changes with it, and who had the group and waited for the
+    contact would wait for ever.
+    """
+    ContactGroup.objects.select_for_update(no_key=True).filter(pk=contact.group_id).first()
+    # Saving would put a contact back that was removed meanwhile.
+    if contact.pk and not Contact.objects.filter(pk=contact.pk).exists():
+        raise Http404("the contact was removed meanwhile")
+
+
 @permission_required("calls.delete_contact", raise_exception=True)
 @require_http_methods(GET_OR_POST)
 def contact_delete(request: HttpRequest, pk: int, contact_pk: int) -> HttpResponse:
@@ -255,7 +268,9 @@ def contact_delete(request: HttpRequest, pk: int, contact_pk: int) -> HttpRespon
     group = _group_with_contacts(request, pk)
     contact = get_object_or_404(group.contacts, pk=contact_pk)
     if request.method == "POST":
-        contact.delete()
+        with transaction.atomic():
+            _wait_for(contact)
+            contact.delete()
         messages.success(request, f"Contact {contact} deleted.")
         return redirect("contact_group", group.pk)
     return render(request, "contacts/contact_delete.html", {"group": group, "contact": contact})

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
+from calls import audit
 from calls.dialing.jobs import plan_later, start_later
 from calls.dialing.plan import INLINE_LIMIT, expected_numbers, make_plan
 from calls.dialing.preflight import made_again
@@ -189,7 +190,7 @@ def _start(request: HttpRequest, asked: CallRequest) -> None:
     if asked.callable > INLINE_LIMIT:
         with transaction.atomic():
             if CallRequest.objects.filter(pk=asked.pk, state=RequestState.PLANNED).update(state=RequestState.STARTING):
-                start_later(asked)
+                start_later(asked, audit.address())
         return
     try:
         group = start(asked.pk)

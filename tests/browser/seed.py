@@ -12,9 +12,12 @@ import django
 
 django.setup()
 
-from django.urls import reverse  # noqa: E402 - needs the settings
+from auditlog.models import LogEntry  # noqa: E402 - needs the settings
+from django.urls import reverse  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
+from calls import audit  # noqa: E402
+from calls.contacts.combine import Combination  # noqa: E402
 from calls.contacts.entries import read_pasted  # noqa: E402
 from calls.contacts.store import add_suppressions  # noqa: E402
 from calls.dialing.changes import event  # noqa: E402
@@ -29,8 +32,10 @@ from calls.models import (  # noqa: E402
     CallRequest,
     CarrierRequest,
     CarrierState,
+    Combining,
     Contact,
     ContactGroup,
+    GroupChange,
     GroupState,
     RequestState,
     Sound,
@@ -178,6 +183,57 @@ def api_keys(owner: User) -> APIKey:
     return APIKey.make(owner, "a-label-without-any-space-" * 3, networks=networks, **used)[0]
 
 
+def group_changes(owner: User, full: ContactGroup, empty: ContactGroup) -> dict[str, str]:
+    """The addresses of group changes, one in each state."""
+    merge = Combination(Combining.MERGE, (full.pk, empty.pk), name="Both of them")
+    remove = Combination(Combining.REMOVE, (empty.pk,), target=full.pk)
+    copied, removed = {"listed": 1_234_567, "copied": 1_234_000, "left": 567}, {"listed": 8, "removed": 3, "kept": 5}
+    states: dict[str, tuple[Combination, dict[str, Any]]] = {
+        "counting": (merge, {}),
+        "merge": (merge, {"state": "counted", "counts": copied}),
+        "remove": (remove, {"state": "counted", "counts": removed}),
+        "nothing": (remove, {"state": "counted", "counts": {"listed": 8, "removed": 0, "kept": 8}}),
+        "waiting": (merge, {"state": "waiting", "counts": copied}),
+        "running": (merge, {"state": "running", "counts": copied, "started_at": timezone.now() + timedelta(days=1)}),
+        "done": (merge, {"state": "done", "counts": copied, "made": [full.pk, empty.pk]}),
+        "failed": (merge, {"state": "failed", "error": f"“Both of them” is the name of contact group {full.pk}."}),
+        "cancelled": (merge, {"state": "cancelled"}),
+    }
+    now = timezone.now() + timedelta(days=1)  # no sweep looks for their jobs
+    return {
+        f"group change, {name}": reverse(
+            "group_change",
+            args=[
+                GroupChange.objects.create(
+                    owner=owner,
+                    kind=what.kind,
+                    group=full,
+                    parameters=what.as_json(),
+                    typed={},
+                    created_at=now,
+                    **columns,
+                ).pk
+            ],
+        )
+        for name, (what, columns) in states.items()
+    }
+
+
+def audit_entry(admin: User, key: APIKey, group: ContactGroup) -> LogEntry:
+    """Things changed by a person, with a key and by somebody who is gone; the answer is the longest entry."""
+    with audit.acting(admin, key, "2001:db8:1::7"):
+        group.carrier_group = "a-group-without-any-space-" * 2
+        group.save()
+        IVR.objects.get(number=1234).delete()
+    gone = make_user("operator", "gone", email="somebody.who.left@example.com")
+    with audit.acting(gone, None, "192.0.2.7"):
+        audit.note(group, contacts=f"copied from {', '.join(f'“Group {i}” ({i})' for i in range(40))}")
+    audit.note_session(admin, "signed in")
+    gone.delete()
+    IVR.objects.create(number=1234, name="Survey", keys={k: f"What key {k} means" for k in "123456789*0#"})
+    return LogEntry.objects.filter(additional_data__isnull=False).latest("pk")
+
+
 def main() -> None:
     """Make the rows and print the address of each page, by name."""
     admin = User.objects.get(username="admin")
@@ -227,6 +283,13 @@ def main() -> None:
         "contact group, nothing found": reverse("contact_group", args=[full.pk]) + "?q=zebra",
         "contact group, edit": reverse("contact_group_edit", args=[full.pk]),
         "contact group, delete": reverse("contact_group_delete", args=[full.pk]),
+        "combine": reverse("contact_group_combine", args=[full.pk]),
+        "combine, held by the carrier": reverse("contact_group_combine", args=[carriers.pk]),
+        **{
+            f"combine, {kind}": reverse("contact_group_combine_form", args=[full.pk, kind])
+            for kind in ("copy", "merge", "split", "remove")
+        },
+        **group_changes(admin, full, empty),
         "contacts, add": reverse("contacts_add", args=[full.pk]),
         "contact, new": reverse("contact_new", args=[full.pk]),
         "contact, edit": reverse("contact_edit", args=[full.pk, contact.pk]),
@@ -238,6 +301,7 @@ def main() -> None:
         "user, sounds": reverse("user_choices", args=[named["nobody"].pk, "sounds"]),
         "API key": reverse("api_key", args=[key.pk]),
         "API key, revoke": reverse("api_key_revoke", args=[key.pk]),
+        "audit log, entry": reverse("audit_entry", args=[audit_entry(admin, key, carriers).pk]),
     }
     json.dump(pages, sys.stdout)
 

@@ -50,6 +50,11 @@ PLAIN = {
     "ivr, new": "/ivrs/new/",
     "ivr, edit": "/ivrs/1/edit/",
     "ivr, delete": "/ivrs/1/delete/",
+    "audit log": "/audit-log/",
+    "audit log, filtered": "/audit-log/?who=admin&did=changed",
+    "audit log, nothing found": "/audit-log/?thing=nothing+such",
+    "audit log, wrong filter": "/audit-log/?who=nobody+such&did=eaten&since=yesterday&thing=%23abc",
+    "audit log, export of a wrong filter": "/audit-log/export.csv?who=nobody+such",
     "users": "/users/",
     "user, new": "/users/new/",
     "password": "/account/password/",
@@ -69,9 +74,12 @@ SEEDED = (
     "preflight", "preflight of nobody", "preflight, planning", "preflight, starting", "preflight, cancelled",
     "preflight, failed", "preflight list, callable", "preflight list, duplicate", "preflight list, invalid",
     "preflight list, suppressed", "contact group", "contact group, empty", "contact group, held by the carrier",
-    "contact group, nothing found", "contact group, edit", "contact group, delete", "contacts, add", "contact, new",
-    "contact, edit", "contact, delete", "suppression, remove", "sound without a file", "user", "user, password",
-    "user, sounds", "API key", "API key, revoke",
+    "combine", "combine, held by the carrier", "combine, copy", "combine, merge", "combine, split", "combine, remove",
+    "group change, counting", "group change, merge", "group change, remove", "group change, nothing",
+    "group change, waiting", "group change, running", "group change, done", "group change, failed",
+    "group change, cancelled", "contact group, nothing found", "contact group, edit", "contact group, delete",
+    "contacts, add", "contact, new", "contact, edit", "contact, delete", "suppression, remove",
+    "sound without a file", "user", "user, password", "user, sounds", "API key", "API key, revoke", "audit log, entry",
 )  # fmt: skip
 EMPTY = {
     "dashboard, of a newcomer": "/",
@@ -226,7 +234,17 @@ class TestLooks:
 
     @pytest.mark.parametrize(
         "name",
-        ["start", "contact group, new", "suppression, add", "sound, new", "ivr, new", "user, new", "password", "user"],
+        [
+            "start",
+            "contact group, new",
+            "combine, merge",
+            "suppression, add",
+            "sound, new",
+            "ivr, new",
+            "user, new",
+            "password",
+            "user",
+        ],
     )
     def test_of_a_form_with_errors(self, admin: Page, pages: dict[str, str], name: str) -> None:
         admin.goto({**pages, **PLAIN}[name])
@@ -372,6 +390,24 @@ class TestWithoutScripts:
         desk.follow("Cancel what is held")
         desk.press("Cancel 1 held call")
         expect(page.get_by_role("heading", level=1)).to_contain_text("Cancelled")
+
+    def test_the_audit_log_is_searched(self, desk: Desk) -> None:
+        page = desk.page
+        desk.go("Audit log")
+        page.get_by_label("Who", exact=True).fill("admin")
+        page.get_by_label("What was done").select_option("Signed in or out")
+        page.get_by_label("Who", exact=True).press("Enter")
+        expect(page.locator(".audit-entries > li").first).to_contain_text("admin signed in")
+        expect(page.get_by_role("link", name="Export these as CSV")).to_be_visible()
+        page.get_by_role("link", name="Details of entry").first.click()
+        expect(page.locator(".facts")).to_contain_text("127.0.0.1")
+        page.locator(".facts a").click()
+        expect(page.get_by_label("Kind of thing")).to_have_value("user")
+
+        page.get_by_label("Who", exact=True).fill("nobody such")
+        desk.press("Search")
+        expect(page.locator("#id_who_error")).to_contain_text("There is no user “nobody such”")
+        expect(page.get_by_label("Who", exact=True)).to_have_value("nobody such")
 
     def test_the_connection_is_checked(self, desk: Desk) -> None:
         page = desk.page

@@ -191,6 +191,45 @@ def test_a_cell_with_two_numbers() -> None:
     assert named(read_csv(text.encode(), "GB")) == [(ONE, "Asha"), (TWO, "Asha")]
 
 
+@pytest.mark.parametrize(
+    ("cell", "expected", "repaired"),
+    [
+        ("02079460001 / 02079460002", [ONE, TWO], "2 numbers in one cell"),
+        ("'02079460001", [ONE], "apostrophe removed"),
+        ("2079460001.0", [ONE], '".0" removed'),
+        ("4.42079460001E+11", [ONE], "4.42079460001E+11 written out"),
+        ("918123456789", ["+918123456789"], "lost + put back"),
+        ("02079460001", [ONE], ""),
+    ],
+)
+def test_what_a_spreadsheet_damaged_is_repaired_and_named(cell: str, expected: list[str], repaired: str) -> None:
+    entries = read_csv(f'Name,Phone\nAsha,"{cell}"\n'.encode(), "GB")
+    assert [(entry.number, entry.name, entry.repaired) for entry in entries] == [
+        (number, "Asha", repaired) for number in expected
+    ]
+
+
+def test_of_a_list_in_a_cell_the_good_numbers_are_taken() -> None:
+    (good, bad) = read_csv(b"Name,Phone\nAsha,02079460001 12345678\n", "GB")
+    assert (good.number, bad.number, bad.reason) == (ONE, None, "too short: 8 digits, the area code is missing")
+
+
+def test_dates_in_the_column_of_numbers_are_refused() -> None:
+    (entry,) = read_csv(b"Name,Phone\nAsha,2024-01-02\n", "DK")
+    assert entry.number is None
+    assert entry.reason.startswith("2024-01-02 is a date")
+
+
+def test_pasted_text_is_repaired_but_nothing_is_put_back() -> None:
+    assert [entry.repaired for entry in read_pasted("4.42079460001E+11\n020 7946 0001", "GB")] == [
+        "4.42079460001E+11 written out",
+        "",
+    ]
+    # What may be the number of an identity card rings nobody abroad.
+    (entry,) = read_pasted("Asha, 918123456789", "GB")
+    assert entry.number is None
+
+
 def test_refused_rows_keep_line_text_and_reason() -> None:
     text = 'name,mobile\n"Asha\nRao",81234567890\nRavi,12345\nUma,\n,abc\nTara\n'
     entries = read_csv(text.encode(), "IN")

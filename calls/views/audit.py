@@ -1,0 +1,67 @@
+"""The audit log: who changed what, when, from where, before and after; one entry, and exports. For admins only."""
+
+from auditlog.models import LogEntry
+from django.contrib.auth.decorators import permission_required
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from calls.dialing import export
+from calls.forms.audit import AuditFilter
+from calls.history import EXPORT_COLUMNS, export_rows, read
+from calls.models import SEE_EVERYTHING, User
+from calls.views.call_groups import csv_response
+from calls.views.paging import keyset, walk_rows
+
+NEWEST_FIRST = ("-timestamp", "-id")
+
+PEOPLE_OFFERED = 200
+"""User names that the filter offers while one is typed."""
+
+
+def _entries() -> "QuerySet[LogEntry]":
+    entries: QuerySet[LogEntry] = LogEntry.objects.select_related("actor").defer("serialized_data", "changes_text")
+    return entries
+
+
+@never_cache
+@permission_required(SEE_EVERYTHING, raise_exception=True)
+@require_safe
+def audit_log(request: HttpRequest) -> HttpResponse:
+    """The entries that the filter asks for, newest first."""
+    form = AuditFilter(request.GET)
+    page = keyset(form.narrow(_entries()), request, *NEWEST_FIRST)
+    query = request.GET.copy()
+    for name in ("after", "before"):
+        query.pop(name, None)
+    context = {
+        "form": form,
+        "page": page,
+        "entries": read(page.rows),
+        "filtered": any(request.GET.get(name) for name in form.fields),
+        "query": query.urlencode(),
+        "people": User.objects.order_by("username").values_list("username", flat=True)[:PEOPLE_OFFERED],
+    }
+    return render(request, "audit/list.html", context)
+
+
+@never_cache
+@permission_required(SEE_EVERYTHING, raise_exception=True)
+@require_safe
+def audit_entry(request: HttpRequest, pk: int) -> HttpResponse:
+    """One entry with every value whole."""
+    return render(request, "audit/entry.html", {"entry": read([get_object_or_404(_entries(), pk=pk)])[0]})
+
+
+@permission_required(SEE_EVERYTHING, raise_exception=True)
+@require_safe
+def audit_export(request: HttpRequest) -> HttpResponseBase:
+    """The entries that the filter asks for, as CSV: a row for each field. A wrong filter exports nothing."""
+    form = AuditFilter(request.GET)
+    if not form.is_valid():
+        return render(request, "audit/not_exported.html", {"form": form}, status=400)
+    rows = export_rows(walk_rows(form.narrow(_entries()), *NEWEST_FIRST))
+    return csv_response(export.lines(EXPORT_COLUMNS, rows), "audit-log.csv")
