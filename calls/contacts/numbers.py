@@ -5,7 +5,6 @@ What is understood follows the `numbers` row of OBD-API.md; the rules of each co
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 import phonenumbers
@@ -41,17 +40,6 @@ def normalise(text: str, region: str, *, bare_international: bool = False) -> st
     """
     digits = _digits(text)
     return numbering.read(digits, region, bare_international) or _asked(digits, region, bare_international)
-
-
-def normalise_all(
-    texts: Iterable[str], region: str, *, bare_international: bool = False
-) -> Iterator[str | NumberError]:
-    """Yield for each text what `normalise` returns or, for what can't be called, the NumberError that it raises."""
-    for text in texts:
-        try:
-            yield normalise(text, region, bare_international=bare_international)
-        except NumberError as error:
-            yield error
 
 
 def find(text: str, region: str, *, bare_international: bool = False) -> str:

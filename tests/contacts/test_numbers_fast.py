@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
 from calls.contacts import numbering
-from calls.contacts.numbers import NumberError, _asked, dialable, normalise, normalise_all
+from calls.contacts.numbers import NumberError, _asked, dialable, normalise
 
 # What they have of their own: leading zeros, codes that several share, transformed national numbers, long prefixes,
 # numbers of any length, no prefix at all.
@@ -133,11 +133,3 @@ def test_usual_numbers_do_not_reach_phonenumbers(monkeypatch: pytest.MonkeyPatch
         assert normalise(text, "GB") == "+442079460001"
     assert normalise("442079460001", "IN", bare_international=True) == "+442079460001"
     assert dialable("+442079460001", "IN") == "442079460001"
-
-
-def test_many_numbers_at_once() -> None:
-    results = list(normalise_all(["020 7946 0001", "abc", "+12025550123"], "GB"))
-    assert [results[0], results[2]] == ["+442079460001", "+12025550123"]
-    assert isinstance(results[1], NumberError)
-    assert str(results[1]) == "has letters, no digits"
-    assert list(normalise_all(["442079460001"], "IN", bare_international=True)) == ["+442079460001"]
