@@ -37,6 +37,7 @@ from calls.dialing.changes import CARRIER, PORTAL, Change, calls_of, end_if_over
 from calls.dialing.incoming import callback_url
 from calls.dialing.locks import locked
 from calls.dialing.pacing import LONGEST_WAIT, NotNow, Turn, turn
+from calls.dialing.progress import gap_after
 from calls.models import Batch, BatchState, Call, CallGroup, GroupState, RequestKind, Suppression, Waits
 from calls.obd.statuses import Status, advance, from_word
 
@@ -329,7 +330,8 @@ def settle_unconfirmed(batch: Batch, answer: str) -> None:
     """
     with transaction.atomic():
         group = locked(batch.call_group_id)
-        check_at = timezone.now() + timedelta(seconds=FIRST_CHECK)
+        # A repeat that ended so too is not the first one: the gaps go on growing.
+        check_at = timezone.now() + gap_after(batch.checks)
         sending = _this_attempt(batch, BatchState.SENDING)
         if not sending.update(state=BatchState.UNCONFIRMED, answer=answer[:500], check_at=check_at):
             return

@@ -55,6 +55,12 @@ UNSETTLED = (BatchState.UNCONFIRMED, BatchState.PENDING)
 ASKABLE = (BatchState.ACCEPTED, BatchState.UNCONFIRMED)
 
 
+def gap_after(checks: int) -> timedelta:
+    """How long to wait after so many questions about a batch without anything new."""
+    gap = min(SHORTEST_GAP * 1.5 ** min(checks, GROWS), LONGEST_GAP)
+    return timedelta(seconds=gap * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
+
+
 def follow(call_group_id: int) -> datetime | None:
     """Ask about this call group's batches that are due. Returns when to go on (aware); None: nothing is left."""
     group = CallGroup.objects.get(pk=call_group_id)
@@ -335,10 +341,9 @@ def _check_later(group: CallGroup, batch: Batch, *, changed: bool, answered: boo
     """Set when the batch is asked about again: never, once its calls are final."""
     now = timezone.now()
     checks = 0 if changed else batch.checks + 1
-    gap = min(SHORTEST_GAP * 1.5 ** min(checks, GROWS), LONGEST_GAP) * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
     goes_on = _followed(batch).filter(status__in=AT_CARRIER).exists() or _may_grow(group, batch, checks)
     Batch.objects.filter(pk=batch.pk).update(
-        check_at=now + timedelta(seconds=gap) if goes_on else None,
+        check_at=now + gap_after(checks) if goes_on else None,
         checks=checks,
         checked_at=now if answered else F("checked_at"),
     )

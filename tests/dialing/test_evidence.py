@@ -278,6 +278,22 @@ def test_no_other_answer_says_anything_of_the_first_request(operator: User, carr
     assert group.state == "running"
 
 
+def test_repeats_that_settle_nothing_become_rare(operator: User, carrier: Carrier) -> None:
+    """Such as those of a request whose callback URL has changed since: the carrier answers 409 for a whole day."""
+    group = unconfirmed(operator, carrier)
+    keeps_answers(carrier)
+    carrier.answer = Refused("Idempotency-Key: used before with other parameters")
+    gaps = []
+    for _ in range(11):
+        follow(group)
+        handover.hand_over(group.pk, 0)
+        check_at = batch(group).check_at
+        assert check_at
+        gaps.append((check_at - NOON).total_seconds())
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == progress.LONGEST_GAP
+
+
 def test_a_new_order_has_a_new_key(operator: User, carrier: Carrier) -> None:
     group = unconfirmed(operator, carrier)
     steer.settle(batch(group).pk, operator, placed=False)
