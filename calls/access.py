@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils.crypto import get_random_string
 
-from calls.models import User
+from calls.models import CallingRule, ListCategory, ListRole, SuppressionList, Traffic, User
 
 ADMIN, OPERATOR, VIEWER = "admin", "operator", "viewer"
 
@@ -20,6 +20,7 @@ VIEWS = (
     "view_contactgroup",
     "view_contact",
     "view_suppression",
+    "view_suppressionlist",
     "view_sound",
     "view_ivr",
     "view_apikey",
@@ -39,12 +40,30 @@ ROLES: dict[str, tuple[str, ...] | None] = {ADMIN: None, OPERATOR: VIEWS + STEER
 """Permissions of the app `calls` per role; None: all of them. Viewers have keys if an admin made one for them."""
 
 
+OWN_LISTS = (
+    (ListRole.MANUAL, "Do not call", ListCategory.ASKED),
+    (ListRole.OPT_OUT, "Opted out by key press", ListCategory.OPT_OUT),
+    (ListRole.CARRIER, "DND at the carrier", ListCategory.REGISTER),
+)
+
+
 def make_roles(**_: Any) -> None:
     """Create the roles and set their permissions; runs after each migration (signal `post_migrate`)."""
     ours = Permission.objects.filter(content_type__app_label="calls")
     for name, codenames in ROLES.items():
         group, _created = Group.objects.get_or_create(name=name)
         group.permissions.set(ours if codenames is None else ours.filter(codename__in=codenames))
+
+
+def make_rows(**_: Any) -> None:
+    """Create what there is one of each: the rules of each traffic type, the portal's own suppression lists.
+
+    Runs after each migration, as :func:`make_roles` does.
+    """
+    for traffic in Traffic:
+        CallingRule.objects.get_or_create(traffic=traffic)
+    for role, name, category in OWN_LISTS:
+        SuppressionList.objects.get_or_create(role=role, defaults={"name": name, "category": category})
 
 
 READABLE = "abcdefghjkmnpqrstuvwxyzACDEFGHJKLMNPQRTUVWXY34679"

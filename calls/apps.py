@@ -12,11 +12,12 @@ class CallsConfig(AppConfig):
     verbose_name = "Outbound dialing"
 
     def ready(self) -> None:
-        """Check the settings, make the roles after each migration, and keep an audit log of what people change."""
-        from calls.access import make_roles
+        """Check the settings, make roles and single rows after each migration, log what people change."""
+        from calls.access import make_roles, make_rows
         from calls.audit import register
         from calls.checks import check_calling
 
         checks.register(check_calling)
         post_migrate.connect(make_roles, sender=self)
+        post_migrate.connect(make_rows, sender=self)
         register()

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from calls.audit import note
 from calls.contacts.entries import Entry
-from calls.models import ContactGroup, Suppression, User
+from calls.models import ContactGroup, ListRole, SuppressionList, User
 
 ROWS_AT_ONCE = 5_000
 """Rows per INSERT."""
@@ -27,9 +27,9 @@ CONTACTS_SQL = """
     RETURNING number
 """
 SUPPRESSIONS_SQL = """
-    INSERT INTO calls_suppression (number, reason, source, added_by_id, added_at)
-    SELECT number, %(reason)s, %(source)s, %(user)s, now() FROM unnest(%(numbers)s::text[]) AS given (number)
-    ON CONFLICT (number) DO NOTHING
+    INSERT INTO calls_suppression (list_id, number, reason, source, added_by_id, added_at)
+    SELECT %(list)s, number, %(reason)s, %(source)s, %(user)s, now() FROM unnest(%(numbers)s::text[]) AS given (number)
+    ON CONFLICT (number, list_id) DO NOTHING
     RETURNING number
 """
 
@@ -89,9 +89,12 @@ def add_suppressions(sources: Sources, reason: str, source: str, user: User) -> 
     # In one order, so that two people who add the same numbers don't wait for each other for ever.
     rows = [chosen[number] for number in sorted(chosen)]
     with transaction.atomic():
-        added = _insert(SUPPRESSIONS_SQL, rows, {"reason": reason, "source": source, "user": user.pk})
+        # Whoever changes a suppression list locks it first.
+        chosen_list = SuppressionList.objects.select_for_update(no_key=True).get(role=ListRole.MANUAL)
+        parameters = {"list": chosen_list.pk, "reason": reason, "source": source, "user": user.pk}
+        added = _insert(SUPPRESSIONS_SQL, rows, parameters)
         if added:
-            first = Suppression.objects.get(number=min(added))
+            first = chosen_list.suppressions.get(number=min(added))
             note(first, numbers=_listed(sorted(added)), reason=reason, source=source)
     already = _already(chosen, added, "is on the suppression list already")
     return Result(len(added), refused, already, duplicates)

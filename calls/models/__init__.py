@@ -11,7 +11,7 @@ from calls.models.carrier import (
     RequestResult,
 )
 from calls.models.combining import ChangeState, Combining, GroupChange
-from calls.models.contacts import Contact, ContactGroup, Suppression
+from calls.models.contacts import Contact, ContactGroup, ListCategory, ListRole, Suppression, SuppressionList
 from calls.models.dialing import (
     Activity,
     Batch,
@@ -20,14 +20,18 @@ from calls.models.dialing import (
     CallGroup,
     CallRequest,
     GroupState,
+    KeptBy,
     Outcome,
     PlannedCall,
     RequestState,
     Tally,
     Waits,
 )
+from calls.models.exporting import Export, ExportFormat, ExportState
+from calls.models.importing import Existing, Import, ImportedRow, ImportState, ReplacedRow
 from calls.models.keys import APIKey, Idempotency
 from calls.models.media import IVR, PHONE_KEYS, Sound
+from calls.models.rules import CallingRule, Traffic
 
 __all__ = [
     "IVR",
@@ -42,6 +46,7 @@ __all__ = [
     "CallRequest",
     "Callback",
     "CallbackState",
+    "CallingRule",
     "CarrierBreaker",
     "CarrierConnection",
     "CarrierRequest",
@@ -50,17 +55,30 @@ __all__ = [
     "Combining",
     "Contact",
     "ContactGroup",
+    "Existing",
+    "Export",
+    "ExportFormat",
+    "ExportState",
     "GroupChange",
     "GroupState",
     "Idempotency",
+    "Import",
+    "ImportState",
+    "ImportedRow",
+    "KeptBy",
+    "ListCategory",
+    "ListRole",
     "Outcome",
     "PlannedCall",
+    "ReplacedRow",
     "RequestKind",
     "RequestResult",
     "RequestState",
     "Sound",
     "Suppression",
+    "SuppressionList",
     "Tally",
+    "Traffic",
     "User",
     "Waits",
 ]

@@ -1,4 +1,7 @@
-"""Contact groups, their contacts, and the suppression list."""
+"""Contact groups and their contacts; suppression lists and the numbers on them."""
+
+from datetime import date
+from typing import Self
 
 import pgtrigger
 from django.conf import settings
@@ -9,6 +12,7 @@ from django.db import models
 from django.db.models.functions import Reverse
 
 from calls.models.access import EnabledQuerySet
+from calls.models.rules import Traffic
 
 SIZE_SQL = """
     UPDATE calls_contactgroup AS g SET size = g.size {sign} c.calls
@@ -67,6 +71,9 @@ class Contact(models.Model):
     group = models.ForeignKey(ContactGroup, models.CASCADE, related_name="contacts", db_index=False)
     number = models.CharField(max_length=16)
     name = models.CharField(max_length=100, blank=True)
+    custom = models.CharField(
+        "custom reference", max_length=64, blank=True, db_default="", help_text="Goes with each call to this contact."
+    )
     extra = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -101,19 +108,132 @@ class Contact(models.Model):
         return f"{self.name} {self.number}".strip()
 
 
-class Suppression(models.Model):
-    """A number that must not be called, with why, where that came from, who added it and when."""
+class ListRole(models.TextChoices):
+    """What the portal itself puts numbers on a list for; there is one list of each role."""
 
-    number = models.CharField(max_length=16, unique=True)
+    MANUAL = "manual", "Numbers added by hand"
+    OPT_OUT = "opt_out", "Opted out by key press"
+    CARRIER = "carrier", "Reported as DND by the carrier"
+
+
+class ListCategory(models.TextChoices):
+    """Why the numbers of a list must not be called."""
+
+    ASKED = "asked", "Asked not to be called"
+    OPT_OUT = "opt_out", "Opted out by key press"
+    REGISTER = "register", "Register of preferences (DND, NCPR, DNC)"
+    LEGAL = "legal", "Legal reasons"
+    OTHER = "other", "Other"
+
+
+class SuppressionListQuerySet(models.QuerySet["SuppressionList"]):
+    """Suppression lists as far as they apply."""
+
+    def applying(self, traffic: str, on: date) -> Self:
+        """The lists that keep calls of this traffic type away on that day (of the portal's time zone)."""
+        lists = self.filter(models.Q(ends_on=None) | models.Q(ends_on__gte=on))
+        return lists if traffic == Traffic.PROMOTIONAL else lists.filter(promotional_only=False)
+
+
+class SuppressionList(models.Model):
+    """A list of numbers that must not be called: where it comes from, how old it is, and for how long it applies."""
+
+    name = models.CharField(max_length=100, unique=True)
+    role = models.CharField(max_length=10, choices=ListRole, blank=True, editable=False)
+    category = models.CharField(max_length=10, choices=ListCategory, default=ListCategory.OTHER)
+    source = models.CharField(max_length=200, blank=True, help_text="Who gave it: a register, a client, a department.")
+    scrubbed_on = models.DateField(
+        "scrub date", null=True, blank=True, help_text="When it was last compared with its source."
+    )
+    ends_on = models.DateField(
+        "applies until",
+        null=True,
+        blank=True,
+        help_text="The last day on which it keeps calls away; empty: for good. From the next day on its numbers are "
+        "called again.",
+    )
+    promotional_only = models.BooleanField(
+        "only for promotional calls",
+        default=False,
+        help_text="For registers that let transactional and service calls through.",
+    )
+    size = models.PositiveBigIntegerField(default=0, editable=False, help_text="Kept by a database trigger.")
+    version = models.PositiveBigIntegerField(
+        default=0, editable=False, help_text="Grows with each change of its numbers; kept by a database trigger."
+    )
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SuppressionListQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["role"], condition=~models.Q(role=""), name="suppression_list_of_role")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def manual_list() -> int:
+    """The ID of the list that numbers are put on by hand."""
+    return SuppressionList.objects.values_list("pk", flat=True).get(role=ListRole.MANUAL)
+
+
+VERSION_SQL = """
+    UPDATE calls_suppressionlist AS l SET size = l.size {sign} c.numbers, version = l.version + 1
+    FROM (SELECT list_id, count(*) AS numbers FROM {rows} GROUP BY list_id) AS c
+    WHERE l.id = c.list_id;
+    RETURN NULL;
+"""
+
+
+class Suppression(models.Model):
+    """A number on a suppression list, with why, where that came from, who added it and when."""
+
+    list = models.ForeignKey(
+        SuppressionList, models.CASCADE, related_name="suppressions", db_index=False, default=manual_list
+    )
+    number = models.CharField(max_length=16)
     reason = models.CharField(max_length=200, help_text="Why this number must not be called.")
     source = models.CharField(max_length=100, blank=True, help_text="Where that came from: a call, a letter, a list.")
     added_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False)
     added_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        # The number first: this index answers "which lists have it?" for every call.
+        constraints = [models.UniqueConstraint(fields=["number", "list"], name="suppression_once_per_list")]
         indexes = [
+            models.Index(fields=["list", "id"], name="suppression_page"),
             models.Index(OpClass("number", "varchar_pattern_ops"), name="suppression_first_digits"),
             models.Index(OpClass(Reverse("number"), "text_pattern_ops"), name="suppression_last_digits"),
+        ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="suppression_version_insert",
+                level=pgtrigger.Statement,
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert,
+                referencing=pgtrigger.Referencing(new="new_rows"),
+                func=VERSION_SQL.format(sign="+", rows="new_rows"),
+            ),
+            pgtrigger.Trigger(
+                name="suppression_version_delete",
+                level=pgtrigger.Statement,
+                when=pgtrigger.After,
+                operation=pgtrigger.Delete,
+                referencing=pgtrigger.Referencing(old="old_rows"),
+                func=VERSION_SQL.format(sign="-", rows="old_rows"),
+            ),
+            pgtrigger.Trigger(
+                name="suppression_version_update",
+                level=pgtrigger.Statement,
+                when=pgtrigger.After,
+                operation=pgtrigger.Update,
+                referencing=pgtrigger.Referencing(new="new_rows"),
+                func=VERSION_SQL.format(sign="+ 0 *", rows="new_rows"),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -17,6 +17,7 @@ from django.utils import timezone
 from calls.models.access import User
 from calls.models.contacts import ContactGroup
 from calls.models.keys import APIKey
+from calls.models.rules import Traffic
 from calls.obd.statuses import FINAL, Status
 
 STATUS_CHOICES = [(str(status), str(status)) for status in Status]
@@ -65,6 +66,10 @@ class CallRequest(models.Model):
     duplicate = models.PositiveBigIntegerField(default=0)
     invalid = models.PositiveBigIntegerField(default=0)
     suppressed = models.PositiveBigIntegerField(default=0)
+    capped = models.PositiveBigIntegerField(default=0, help_text="Numbers that were called often enough that day.")
+    places: "models.JSONField[dict[str, int], dict[str, int]]" = models.JSONField(
+        default=dict, help_text="How many of the callable numbers are where; see dialing.places."
+    )
     call_group = models.ForeignKey("CallGroup", models.SET_NULL, null=True, related_name="requests")
 
     objects = CallRequestQuerySet.as_manager()
@@ -80,6 +85,7 @@ class Outcome(models.TextChoices):
     DUPLICATE = "duplicate"
     INVALID = "invalid"
     SUPPRESSED = "suppressed"
+    CAPPED = "capped"
 
 
 class PlannedCall(models.Model):
@@ -92,6 +98,7 @@ class PlannedCall(models.Model):
     custom = models.CharField(max_length=64, blank=True)
     outcome = models.CharField(max_length=10, choices=Outcome)
     reason = models.CharField(max_length=300, blank=True)
+    place = models.TextField(blank=True, db_default="", help_text="Where the number is; see dialing.places.")
 
     class Meta:
         constraints = [
@@ -146,6 +153,7 @@ class CallGroup(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     carrier = models.CharField(max_length=10, help_text="The carrier that these calls are handed to.")
 
+    traffic = models.CharField("traffic type", max_length=15, choices=Traffic, default=Traffic.PROMOTIONAL)
     campaign = models.CharField(max_length=100, blank=True)
     play = models.CharField(max_length=30, blank=True, help_text="`123.sound` or `1234.ivr`.")
     message = models.TextField(blank=True)
@@ -172,6 +180,13 @@ class CallGroup(models.Model):
     state_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     state_at = models.DateTimeField(null=True)
     state_reason = models.CharField(max_length=300, blank=True)
+    override_reason = models.CharField(
+        max_length=300,
+        blank=True,
+        help_text="Why its calls are made whatever hours and cap say; empty: they aren't.",
+    )
+    override_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    override_at = models.DateTimeField(null=True)
 
     total = models.PositiveBigIntegerField(default=0)
     held = models.PositiveBigIntegerField(default=0)
@@ -182,6 +197,7 @@ class CallGroup(models.Model):
     objects = CallGroupQuerySet.as_manager()
 
     class Meta:
+        permissions = [("override_rules", "Can make calls outside calling hours and over the daily cap")]
         indexes = [
             models.Index(fields=["owner", "-id"], name="callgroup_of_owner"),
             models.Index(fields=["campaign", "-id"], name="callgroup_campaign"),
@@ -242,6 +258,12 @@ class BatchState(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+class KeptBy(models.TextChoices):
+    """Which rule set the time before which a batch is not handed over."""
+
+    HOURS = "hours"
+
+
 class Batch(models.Model):
     """Calls `first` to `last` of a call group, handed to the carrier in one request.
 
@@ -253,6 +275,11 @@ class Batch(models.Model):
     last = models.PositiveBigIntegerField()
     due_at = models.DateTimeField(help_text="Not handed over before.")
     state = models.CharField(max_length=12, choices=BatchState, default=BatchState.PENDING)
+    place = models.TextField(blank=True, db_default="", help_text="Where its numbers are; see dialing.places.")
+    kept_by = models.CharField(
+        max_length=10, choices=KeptBy, blank=True, db_default="", help_text="Which rule set `due_at`; empty: none."
+    )
+    rules = models.JSONField(null=True, help_text="What was checked before each hand-over; see dialing.rules.")
     lane = models.PositiveSmallIntegerField(default=0, help_text="Which lane sends it: see dialing.handover.")
     attempts = models.PositiveIntegerField(default=0)
     sent_at = models.DateTimeField(null=True, help_text="When the request that counts was begun.")
@@ -367,6 +394,34 @@ CALLBACKS_SQL = f"""
 """A callback for each call that has become final: calls begin open, so only updates end them."""
 
 
+SUPPRESS_SQL = """
+    IF NOT EXISTS (SELECT FROM new_rows WHERE digits <> '' OR status = 'DND') THEN
+        RETURN NULL;
+    END IF;
+    PERFORM 1 FROM calls_suppressionlist WHERE role IN ('opt_out', 'carrier') ORDER BY id FOR NO KEY UPDATE;
+    INSERT INTO calls_suppression (list_id, number, reason, source, added_at)
+    SELECT l.id, found.number, found.reason, 'call ' || found.call_group_id || '-' || found.n, clock_timestamp()
+    FROM (
+        SELECT c.number, c.call_group_id, c.n, 'opt_out' AS role,
+            'Pressed ' || i.opt_out_key || ' in ' || g.play || ', which means: call me no more.' AS reason
+        FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id JOIN calls_callgroup AS g ON g.id = c.call_group_id
+        JOIN calls_ivr AS i ON g.play = i.number || '.ivr'
+        WHERE c.digits <> o.digits AND i.opt_out_key <> '' AND strpos(c.digits, i.opt_out_key) > 0
+        UNION ALL
+        SELECT c.number, c.call_group_id, c.n, 'carrier', 'The carrier reports it as DND.'
+        FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id
+        WHERE c.status = 'DND' AND o.status <> 'DND' AND c.handed_over_at IS NOT NULL
+    ) AS found JOIN calls_suppressionlist AS l ON l.role = found.role
+    WHERE found.number ~ '^[+][0-9]{7,15}$'
+    ON CONFLICT (number, list_id) DO NOTHING;
+    RETURN NULL;
+"""
+"""Suppress at once who pressed the opt-out key of an IVR, and whom the carrier reports as DND.
+
+The lists are locked first: whoever changes a suppression list does that, so that two never wait for each other.
+"""
+
+
 class Call(models.Model):
     """One number in a call group. Its OBD ID is `<call group>-<n>`; its batch is the one whose range holds `n`.
 
@@ -436,6 +491,14 @@ class Call(models.Model):
                 operation=pgtrigger.Update,
                 referencing=pgtrigger.Referencing(new="new_rows"),
                 func=CALLBACKS_SQL,
+            ),
+            pgtrigger.Trigger(
+                name="suppress_at_once",
+                level=pgtrigger.Statement,
+                when=pgtrigger.After,
+                operation=pgtrigger.Update,
+                referencing=pgtrigger.Referencing(old="old_rows", new="new_rows"),
+                func=SUPPRESS_SQL,
             ),
         ]
 

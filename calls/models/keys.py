@@ -11,6 +11,7 @@ from django.db import models
 from django.utils import timezone
 
 from calls.models.access import User
+from calls.models.rules import Traffic
 
 PREFIX_LENGTH = 9
 """`A` and eight hexadecimal digits: enough to find the key, useless without the rest."""
@@ -41,6 +42,13 @@ class APIKey(models.Model):
     revoked_at = models.DateTimeField(null=True, editable=False)
     networks = models.JSONField(default=list, blank=True, help_text="Addresses and networks it works from; empty: any.")
     rate = models.PositiveIntegerField(default=600, help_text="Requests a minute.")
+    traffic = models.CharField(
+        "traffic type",
+        max_length=15,
+        choices=Traffic,
+        default=Traffic.PROMOTIONAL,
+        help_text="What kind of calls are started with it.",
+    )
     next_at = models.DateTimeField(default=timezone.now, editable=False, help_text="Runs ahead of now as it is used.")
     last_used_at = models.DateTimeField(null=True, editable=False)
     last_used_from = models.GenericIPAddressField(null=True, editable=False)

@@ -94,6 +94,14 @@ class IVR(Reference):
     """Reference to an IVR flow that the carrier runs, with the meaning of its keys."""
 
     keys = models.JSONField(default=dict, blank=True, validators=[validate_keys])
+    opt_out_key = models.CharField(
+        "opt-out key",
+        max_length=1,
+        blank=True,
+        db_default="",
+        choices=[(key, key) for key in PHONE_KEYS],
+        help_text="Whoever presses it is put on the suppression list at once. Empty: no key does that.",
+    )
 
     objects = IVRQuerySet.as_manager()
 
