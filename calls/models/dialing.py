@@ -398,10 +398,7 @@ SUPPRESS_SQL = """
     IF NOT EXISTS (SELECT FROM new_rows WHERE digits <> '' OR status = 'DND') THEN
         RETURN NULL;
     END IF;
-    PERFORM 1 FROM calls_suppressionlist WHERE role IN ('opt_out', 'carrier') ORDER BY id FOR NO KEY UPDATE;
-    INSERT INTO calls_suppression (list_id, number, reason, source, added_at)
-    SELECT l.id, found.number, found.reason, 'call ' || found.call_group_id || '-' || found.n, clock_timestamp()
-    FROM (
+    WITH found AS MATERIALIZED (
         SELECT c.number, c.call_group_id, c.n, 'opt_out' AS role,
             'Pressed ' || i.opt_out_key || ' in ' || g.play || ', which means: call me no more.' AS reason
         FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id JOIN calls_callgroup AS g ON g.id = c.call_group_id
@@ -411,14 +408,21 @@ SUPPRESS_SQL = """
         SELECT c.number, c.call_group_id, c.n, 'carrier', 'The carrier reports it as DND.'
         FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id
         WHERE c.status = 'DND' AND o.status <> 'DND' AND c.handed_over_at IS NOT NULL
-    ) AS found JOIN calls_suppressionlist AS l ON l.role = found.role
+    ), list AS MATERIALIZED (
+        SELECT id, role FROM calls_suppressionlist WHERE role IN ('opt_out', 'carrier') AND EXISTS (SELECT FROM found)
+        ORDER BY id FOR NO KEY UPDATE
+    )
+    INSERT INTO calls_suppression (list_id, number, reason, source, added_at)
+    SELECT list.id, found.number, found.reason, 'call ' || found.call_group_id || '-' || found.n, clock_timestamp()
+    FROM found JOIN list ON list.role = found.role
     WHERE found.number ~ '^[+][0-9]{7,15}$'
     ON CONFLICT (number, list_id) DO NOTHING;
     RETURN NULL;
 """
 """Suppress at once who pressed the opt-out key of an IVR, and whom the carrier reports as DND.
 
-The lists are locked first: whoever changes a suppression list does that, so that two never wait for each other.
+Both lists are locked first: whoever changes suppression lists does that, so that two never wait for each other. Where
+nobody is suppressed, nobody waits.
 """
 
 

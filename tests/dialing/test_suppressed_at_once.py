@@ -1,0 +1,198 @@
+"""The opt-out key of an IVR, and DND from the carrier, suppress in the transaction that learns of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from calls.carriers.base import Report
+from calls.dialing import handover, progress
+from calls.models import Call, CallGroup, ListRole, Suppression, SuppressionList, User
+from tests.dialing.helpers import Carrier, at_the_same_moment, statuses, use
+from tests.factories import make_call_group, make_ivr, make_user, number
+from tests.watching.rows import group_of
+
+
+@pytest.fixture
+def operator() -> User:
+    return make_user()
+
+
+def survey(operator: User, calls: int = 3, **columns: Any) -> CallGroup:
+    """Calls that ring, of an IVR in which 9 means: call me no more."""
+    make_ivr(77, opt_out_key="9", keys={"1": "Yes"})
+    return group_of(operator, {"QUEUED": calls}, play="77.ivr", **columns)
+
+
+def told(group: CallGroup, *reports: Report) -> None:
+    progress.record(group.pk, reports, "carrier", since=group.created_at)
+
+
+def pressed(group: CallGroup, n: int, digits: str, word: str = "COMPLETED") -> Report:
+    """What the carrier says of call `n`."""
+    return Report(number(n), word, obd_id=f"{group.pk}-{n}", digits=digits)
+
+
+def on(role: ListRole) -> list[tuple[str, str, str]]:
+    rows = Suppression.objects.filter(list__role=role).order_by("number")
+    return list(rows.values_list("number", "reason", "source"))
+
+
+def of_role(role: ListRole) -> SuppressionList:
+    return SuppressionList.objects.get(role=role)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("digits", "opts_out"),
+    [("9", True), ("19", True), ("1,9", True), ("9#", True), (" 9 ", True), ("1", False), ("", False), ("1,2", False)],
+)
+def test_the_key_in_any_written_way(operator: User, digits: str, opts_out: bool) -> None:
+    group = survey(operator)
+    told(group, pressed(group, 2, digits))
+    why = "Pressed 9 in 77.ivr, which means: call me no more."
+    assert on(ListRole.OPT_OUT) == ([(number(2), why, f"call {group.pk}-2")] if opts_out else [])
+    assert on(ListRole.CARRIER) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("key", ["*", "#", "0"])
+def test_every_key_can_be_the_one(operator: User, key: str) -> None:
+    make_ivr(77, opt_out_key=key)
+    group = group_of(operator, {"QUEUED": 1}, play="77.ivr")
+    told(group, pressed(group, 1, f"1{key}"))
+    assert [row[0] for row in on(ListRole.OPT_OUT)] == [number(1)]
+
+
+@pytest.mark.django_db
+def test_while_the_call_still_runs(operator: User) -> None:
+    group = survey(operator)
+    told(group, pressed(group, 1, "9", "INPROGRESS"))
+    assert statuses(group)[0] == "INPROGRESS"
+    assert len(on(ListRole.OPT_OUT)) == 1
+
+
+@pytest.mark.django_db
+def test_an_ivr_without_such_a_key_and_a_sound_suppress_nobody(operator: User) -> None:
+    make_ivr(5, keys={"9": "Call me no more"})
+    make_ivr(77, opt_out_key="9")
+    for play in ("5.ivr", "77.sound", ""):
+        group = group_of(operator, {"QUEUED": 1}, play=play)
+        told(group, pressed(group, 1, "9"))
+    assert not Suppression.objects.exists()
+
+
+@pytest.mark.django_db
+def test_dnd_of_the_carrier(operator: User) -> None:
+    group = group_of(operator, {"QUEUED": 2})
+    told(group, Report(number(2), "DND", obd_id=f"{group.pk}-2"))
+    assert on(ListRole.CARRIER) == [(number(2), "The carrier reports it as DND.", f"call {group.pk}-2")]
+    assert on(ListRole.OPT_OUT) == []
+
+
+@pytest.mark.django_db
+def test_dnd_by_the_portals_own_list_is_not_the_carriers(operator: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(Carrier(), monkeypatch)
+    group = make_call_group(operator, 2)
+    Suppression.objects.create(number=number(1), reason="Asked")
+    handover.hand_over(group.pk, 0)
+    assert statuses(group) == ["QUEUED", "DND"]
+    assert on(ListRole.CARRIER) == []
+
+
+@pytest.mark.django_db
+def test_lists_grow_once_for_what_is_learnt_at_once(operator: User) -> None:
+    group = survey(operator, 4)
+    told(group, *(pressed(group, n, "9") for n in (1, 2, 3)), pressed(group, 4, "", "DND"))
+    opted_out, carrier = of_role(ListRole.OPT_OUT), of_role(ListRole.CARRIER)
+    assert (opted_out.size, opted_out.version) == (3, 1)
+    assert (carrier.size, carrier.version) == (1, 1)
+
+
+@pytest.mark.django_db
+def test_a_number_that_is_on_the_list_stays_there_as_it_was(operator: User) -> None:
+    group = survey(operator)
+    told(group, pressed(group, 1, "9"))
+    again = group_of(operator, {"QUEUED": 1}, play="77.ivr")
+    told(again, pressed(again, 1, "9"))
+    assert [row[2] for row in on(ListRole.OPT_OUT)] == [f"call {group.pk}-1"]
+    assert (of_role(ListRole.OPT_OUT).size, of_role(ListRole.OPT_OUT).version) == (1, 1)
+
+
+@pytest.mark.django_db
+def test_who_was_taken_off_is_not_put_back_by_the_same_call(operator: User) -> None:
+    group = survey(operator)
+    told(group, pressed(group, 1, "9", "INPROGRESS"))
+    Suppression.objects.all().delete()
+    told(group, pressed(group, 1, "9"))
+    assert statuses(group)[0] == "COMPLETED"
+    assert not Suppression.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("odd", ["", "anonymous", "02079460001", "+44", "+44 20 7946 0001"])
+def test_what_is_no_number_suppresses_nobody(operator: User, odd: str) -> None:
+    group = survey(operator, 2)
+    Call.objects.filter(call_group=group, n=1).update(number=odd)
+    told(group, pressed(group, 1, "9"), pressed(group, 2, "9"))
+    assert statuses(group) == ["COMPLETED"] * 2
+    assert [row[0] for row in on(ListRole.OPT_OUT)] == [number(2)]
+
+
+@pytest.mark.django_db
+def test_calls_of_a_contact_group_held_by_the_carrier(operator: User) -> None:
+    make_ivr(77, opt_out_key="9")
+    group = group_of(operator, {}, play="77.ivr", carrier_group="members")
+    told(group, Report(number(3), "COMPLETED", digits="9"), Report(number(4), "DND"))
+    assert [row[0] for row in on(ListRole.OPT_OUT)] == [number(3)]
+    assert [row[0] for row in on(ListRole.CARRIER)] == [number(4)]
+
+
+@pytest.mark.django_db
+def test_calls_that_are_still_held_elsewhere_are_stopped(operator: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    carrier = Carrier()
+    use(carrier, monkeypatch)
+    group = survey(operator)
+    waiting = make_call_group(operator, [number(1), number(2)])
+    told(group, pressed(group, 1, "9"))
+    handover.hand_over(waiting.pk, 0)
+    assert carrier.numbers == [number(2)]
+    assert statuses(waiting) == ["DND", "QUEUED"]
+
+
+@pytest.mark.django_db
+def test_reports_that_suppress_nobody_keep_no_list_waiting(operator: User) -> None:
+    group = survey(operator)
+    with transaction.atomic():
+        told(group, pressed(group, 1, "1"), pressed(group, 2, "", "BUSY"))
+        (locked,) = at_the_same_moment(_locks_the_lists)
+    assert locked
+
+
+def _locks_the_lists() -> bool:
+    """Whether the lists can be locked at this moment."""
+    with transaction.atomic():
+        return SuppressionList.objects.select_for_update(no_key=True, skip_locked=True).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_call_groups_at_once_never_wait_for_each_other() -> None:
+    operator = make_user()
+    one = survey(operator, 40)
+    other = group_of(operator, {"QUEUED": 40}, play="77.ivr")
+
+    def reports(group: CallGroup, turn: int) -> Sequence[Report]:
+        # One group's transactions learn of opting out first, the other's of DND.
+        return [pressed(group, n, *(("9",) if (n + turn) % 2 else ("", "DND"))) for n in range(1, 41)]
+
+    def one_by_one(group: CallGroup, turn: int) -> None:
+        for report in reports(group, turn):
+            with transaction.atomic():
+                told(group, report)
+
+    at_the_same_moment(lambda: one_by_one(one, 0), lambda: one_by_one(other, 1))
+    every = [number(n) for n in range(1, 41)]
+    assert [row[0] for row in on(ListRole.OPT_OUT)] == every
+    assert [row[0] for row in on(ListRole.CARRIER)] == every
+    assert (of_role(ListRole.OPT_OUT).size, of_role(ListRole.CARRIER).size) == (40, 40)
