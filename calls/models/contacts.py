@@ -10,6 +10,7 @@ from django.contrib.postgres.search import SearchVector
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Reverse
+from django.utils import timezone
 
 from calls.models.access import EnabledQuerySet
 from calls.models.rules import Traffic
@@ -174,6 +175,21 @@ class SuppressionList(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def ended(self) -> bool:
+        """Whether its last day is over, in the portal's time zone."""
+        return self.ends_on is not None and self.ends_on < timezone.localdate()
+
+    @property
+    def scrub_age(self) -> int | None:
+        """Days since it was last compared with its source; None if nobody said when that was."""
+        return (timezone.localdate() - self.scrubbed_on).days if self.scrubbed_on else None
+
+    @property
+    def takes_imports(self) -> bool:
+        """Whether people put numbers on it. The portal's own hands write the others, and must never wait for that."""
+        return self.role in ("", ListRole.MANUAL)
 
 
 def manual_list() -> int:
