@@ -7,6 +7,7 @@ from django.db import transaction
 from calls.media.audio import prepare
 from calls.media.tune import demo_sound
 from calls.models import IVR, Contact, ContactGroup, Sound
+from calls.models.media import NO_MORE
 
 NUMBERS = [f"+4420794600{i:02}" for i in range(60)]
 """Of Ofcom's range for drama: they ring nowhere. Their last digits bring every way in which a sandbox call can end."""
@@ -22,7 +23,10 @@ def create() -> None:
             Contact(group=group, number=number, name=f"Sandbox {i}") for i, number in enumerate(NUMBERS, 1)
         )
         IVR.objects.create(
-            number=1, name="Demo: delivery survey", keys={"1": "Delivered", "2": "Not delivered", "3": "Call me back"}
+            number=1,
+            name="Demo: delivery survey",
+            keys={"1": "Delivered", "2": "Not delivered", "3": "Call me back", "9": NO_MORE},
+            opt_out_key="9",
         )
         prepared = prepare(BytesIO(demo_sound()), "chime.wav")
         Sound(number=1, name="Demo: chime").keep(prepared)

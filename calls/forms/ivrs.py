@@ -24,9 +24,17 @@ def field_of(key: str) -> str:
 class IVRForm(ReferenceForm):
     """A new IVR, or changes of one: a field per key of the phone, left empty where the key does nothing."""
 
+    opt_out_key = forms.ChoiceField(
+        label="Opt-out key",
+        required=False,
+        choices=[("", "No key opts out"), *((key, f"Key {key}") for key in KEYPAD)],
+        help_text="Whoever presses it, alone or among other keys, is put on the suppression list at once: calls to "
+        "that number that are still held are not made, in no call group.",
+    )
+
     class Meta:
         model = IVR
-        fields = ["number", "name"]
+        fields = ["number", "name", "opt_out_key"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -53,7 +61,7 @@ class IVRForm(ReferenceForm):
         meanings = {key: self.cleaned_data[field_of(key)] for key in PHONE_KEYS}
         ivr.keys = {key: meaning for key, meaning in meanings.items() if meaning}
         if ivr.pk:
-            references.change(ivr, ["name", "keys"])
+            references.change(ivr, ["name", "keys", "opt_out_key"])
             return True
         ivr.created_by = user
         try:

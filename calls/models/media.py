@@ -16,6 +16,9 @@ REFERENCE_MAX = 2**53
 
 PHONE_KEYS = tuple("1234567890*#")
 
+NO_MORE = "Call me no more"
+"""What the opt-out key of an IVR means where nobody said it in other words."""
+
 
 class SoundQuerySet(EnabledQuerySet):
     """Sounds for a user."""
@@ -110,6 +113,10 @@ class IVR(Reference):
 
     def __str__(self) -> str:
         return f"{self.reference} {self.name}"
+
+    def meaning(self, key: str) -> str:
+        """What pressing this key says; empty if nobody said what."""
+        return str(self.keys.get(key, "")) or (NO_MORE if key == self.opt_out_key else "")
 
     @property
     def reference(self) -> str:

@@ -15,7 +15,7 @@ from calls.api.callbacks import values_of
 from calls.dialing import export
 from calls.dialing.changes import CARRIER, PORTAL
 from calls.forms.filters import CallsFilter, CallsOfGroupFilter
-from calls.models import IVR, Batch, Call, Callback, CallbackState, CallGroup, User
+from calls.models import IVR, Batch, Call, Callback, CallbackState, CallGroup, ListRole, Suppression, User
 from calls.obd.parameters import fill_callback
 from calls.obd.statuses import FINAL, Status
 from calls.views.call_groups import csv_response, visible_group
@@ -145,6 +145,7 @@ def call(request: HttpRequest, pk: int, n: int) -> HttpResponse:
         "confirmed_at": _confirmed_at(found, batch),
         "given_up": _given_up(found),
         "keys": _keys(cast("User", request.user), group, found),
+        "suppressed": _suppressed(group, found),
         "callback": callback,
         "callback_url": fill_callback(group.callback, values_of(found, group)) if callback else "",
     }
@@ -177,4 +178,22 @@ def _keys(user: User, group: CallGroup, call: Call) -> list[tuple[str, Any]]:
     """Each key that was pressed, with what it means in this IVR, as far as the user may see that."""
     number, _, kind = group.play.partition(".")
     ivr = IVR.objects.visible_to(user).filter(number=number).first() if kind == "ivr" and call.digits else None
-    return [(key, ivr.keys.get(key, "") if ivr else "") for key in call.digits]
+    return [(key, ivr.meaning(key) if ivr else "") for key in call.digits]
+
+
+def _suppressed(group: CallGroup, call: Call) -> Suppression | None:
+    """The number's row on the list that this call brought it to, or would have: by a key press, or DND."""
+    if call.status == Status.DND and call.handed_over_at:
+        role = ListRole.CARRIER
+    elif call.digits and _opts_out(group.play, call.digits):
+        role = ListRole.OPT_OUT
+    else:
+        return None
+    return Suppression.objects.filter(number=call.number, list__role=role).select_related("list").first()
+
+
+def _opts_out(play: str, digits: str) -> bool:
+    """Whether the opt-out key of this IVR is among the keys pressed."""
+    number, _, kind = play.partition(".")
+    ivr = IVR.objects.filter(number=number).first() if kind == "ivr" else None
+    return bool(ivr and ivr.opt_out_key and ivr.opt_out_key in digits)

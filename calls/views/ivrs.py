@@ -24,7 +24,7 @@ def _ivr(request: HttpRequest, number: int) -> IVR:
 
 def meanings(ivr: IVR) -> list[tuple[str, str]]:
     """The keys in use with their meanings, as a phone shows them."""
-    return [(key, ivr.keys[key]) for key in KEYPAD if ivr.keys.get(key)]
+    return [(key, meaning) for key in KEYPAD if (meaning := ivr.meaning(key))]
 
 
 @require_safe

@@ -99,6 +99,29 @@ def test_change_and_empty_keys(admin: Client) -> None:
     assert (ivr.number, ivr.name, ivr.keys) == (5, "New name", {"1": "Agrees"})
 
 
+def test_the_opt_out_key(admin: Client) -> None:
+    admin.post("/ivrs/new/", {"name": "Survey", "number": "5", "key_1": "Confirms", "opt_out_key": "9"})
+    assert (IVR.objects.get().opt_out_key, IVR.objects.get().keys) == ("9", {"1": "Confirms"})
+    page = admin.get("/ivrs/5/").text
+    assert "Call me no more" in page
+    assert "puts whoever presses it on the suppression list at once" in page
+    assert "(opts out)" in admin.get("/ivrs/").text
+    admin.post("/ivrs/5/edit/", {"name": "Survey", "key_9": "Stop", "opt_out_key": "9"})
+    assert "Stop" in admin.get("/ivrs/5/").text
+    assert '<option value="9" selected>' in admin.get("/ivrs/5/edit/").text
+    admin.post("/ivrs/5/edit/", {"name": "Survey", "key_9": "Stop", "opt_out_key": ""})
+    assert IVR.objects.get().opt_out_key == ""
+    assert "opts out" not in admin.get("/ivrs/5/").text
+
+
+@pytest.mark.parametrize("typed", ["99", "x", "9\0"])
+def test_what_is_no_key_opts_nobody_out(admin: Client, typed: str) -> None:
+    response = admin.post("/ivrs/new/", {"name": "Survey", "key_1": "Confirms", "opt_out_key": typed})
+    assert response.status_code == 200
+    assert list(response.context["form"].errors) == ["opt_out_key"]
+    assert 'value="Confirms"' in response.text
+
+
 def test_delete_asks_first(admin: Client) -> None:
     make_ivr(5)
     assert "Delete this IVR" in admin.get("/ivrs/5/delete/").text

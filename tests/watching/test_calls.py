@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from calls.dialing.changes import event
-from calls.models import Call, User
+from calls.models import Call, Suppression, User
 from tests.factories import client_for, make_ivr, make_user, number
 from tests.watching.rows import group_of
 
@@ -215,6 +215,23 @@ def test_meanings_only_of_ivrs_that_one_may_see(asha: User) -> None:
     html = client_for(make_user(uses_all_ivrs=False)).get(f"/call-groups/{group.pk}/calls/1/").content.decode()
     assert "Confirms" not in html
     assert "<kbd>1</kbd>" in html
+
+
+def test_who_opted_out_or_is_dnd(client: Client, asha: User) -> None:
+    make_ivr(4242, opt_out_key="9")
+    group = group_of(asha, {"QUEUED": 4}, play="4242.ivr")
+    for n, change in enumerate([{"digits": "19"}, {"status": "DND"}, {"digits": "1"}], 1):
+        Call.objects.filter(call_group=group, n=n).update(**change)
+    pages = [client.get(f"/call-groups/{group.pk}/calls/{n}/").text for n in (1, 2, 3, 4)]
+    assert "This person opted out" in pages[0]
+    assert "“Opted out by key press”" in pages[0]
+    assert f"/suppression/?q=%2B{number(1)[1:]}" in pages[0]
+    assert "The carrier reports this number as DND" in pages[1]
+    assert "“DND at the carrier”" in pages[1]
+    for page in pages[2:]:
+        assert "on the suppression list" not in page
+    Suppression.objects.all().delete()  # taken off again
+    assert "opted out" not in client.get(f"/call-groups/{group.pk}/calls/1/").text
 
 
 def test_live_until_it_is_final(client: Client, asha: User) -> None:
