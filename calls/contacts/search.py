@@ -1,9 +1,12 @@
-"""Searching rows by what people remember of a number: its first or its last digits (DESIGN.md, "no contrib")."""
+"""Searching rows by what people remember: digits of a number, words of a name (DESIGN.md, "no contrib")."""
 
 from typing import TypeVar, cast
 
+from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Reverse
+
+from calls.models import Contact
 
 M = TypeVar("M", bound=Model)
 
@@ -38,3 +41,15 @@ def with_digits(rows: QuerySet[M, M], text: str) -> QuerySet[M, M]:
         Q(number__startswith=starts) | Q(backwards__startswith=ends[::-1])
     )
     return cast("QuerySet[M, M]", found)  # alias() loses the type of the rows
+
+
+def find_contacts(rows: QuerySet[Contact], query: str) -> QuerySet[Contact]:
+    """The contacts whose number begins or ends with the digits of `query`; if it has letters, whose name has words
+    that begin with its words."""
+    if not any(map(str.isalpha, query)):
+        return with_digits(rows, query) if digits_of(query) or not query else rows.none()
+    # Each word is quoted for to_tsquery, in which a quote or a backslash is doubled.
+    words = [word.replace("\\", "\\\\").replace("'", "''") for word in query.split()]
+    wanted = SearchQuery(" & ".join(f"'{word}':*" for word in words), config="simple", search_type="raw")
+    # The same expression as that of the index.
+    return rows.alias(words=SearchVector("name", config="simple")).filter(words=wanted)

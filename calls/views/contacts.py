@@ -5,7 +5,6 @@ from typing import TypeVar
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
-from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -15,7 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from calls.audit import note
-from calls.contacts.search import digits_of, with_digits
+from calls.contacts.search import find_contacts
 from calls.contacts.store import Result, add_contacts
 from calls.forms.contacts import ContactForm, GroupForm, NewGroupForm, name_taken
 from calls.forms.entries import EntriesForm
@@ -93,18 +92,6 @@ def contact_group(request: HttpRequest, pk: int) -> HttpResponse:
     suppressed = set(Suppression.objects.filter(number__in=listed).values_list("number", flat=True))
     context = {"group": group, "page": page, "query": query, "suppressed": suppressed}
     return render(request, "contacts/group.html", context)
-
-
-def find_contacts(rows: QuerySet[Contact], query: str) -> QuerySet[Contact]:
-    """The contacts whose number begins or ends with the digits of `query`; if it has letters, whose name has words
-    that begin with its words."""
-    if not any(map(str.isalpha, query)):
-        return with_digits(rows, query) if digits_of(query) or not query else rows.none()
-    # Each word is quoted for to_tsquery, in which a quote or a backslash is doubled.
-    words = [word.replace("\\", "\\\\").replace("'", "''") for word in query.split()]
-    wanted = SearchQuery(" & ".join(f"'{word}':*" for word in words), config="simple", search_type="raw")
-    # The same expression as that of the index.
-    return rows.alias(words=SearchVector("name", config="simple")).filter(words=wanted)
 
 
 @permission_required("calls.change_contactgroup", raise_exception=True)

@@ -10,9 +10,9 @@ from django.test import Client
 from django.urls import reverse
 
 from calls.contacts.entries import MAX_BYTES
+from calls.contacts.search import find_contacts
 from calls.forms.entries import MAX_CHARACTERS, MAX_ROWS
 from calls.models import Contact, ContactGroup, Suppression, User
-from calls.views.contacts import find_contacts
 from calls.views.outcome import KEPT, SHOWN
 from calls.views.paging import PAGE_SIZE
 from tests.contacts.pages import body, text
