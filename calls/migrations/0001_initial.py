@@ -1771,6 +1771,14 @@ class Migration(migrations.Migration):
             model_name="plannedcall",
             index=models.Index(fields=["request", "outcome", "position"], name="planned_page"),
         ),
+        migrations.AddIndex(
+            model_name="plannedcall",
+            index=models.Index(
+                condition=models.Q(("outcome__in", ["suppressed", "capped"])),
+                fields=["number"],
+                name="planned_left_out",
+            ),
+        ),
         migrations.AddConstraint(
             model_name="plannedcall",
             constraint=models.UniqueConstraint(

@@ -106,7 +106,13 @@ class PlannedCall(models.Model):
                 fields=["request", "number"], condition=models.Q(outcome="callable"), name="planned_once"
             ),
         ]
-        indexes = [models.Index(fields=["request", "outcome", "position"], name="planned_page")]
+        indexes = [
+            models.Index(fields=["request", "outcome", "position"], name="planned_page"),
+            # Who asks why somebody was not called has the number alone.
+            models.Index(
+                fields=["number"], condition=models.Q(outcome__in=["suppressed", "capped"]), name="planned_left_out"
+            ),
+        ]
 
 
 class GroupState(models.TextChoices):
