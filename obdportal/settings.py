@@ -174,13 +174,15 @@ TIME_ZONE = env.str("TIME_ZONE", default="Asia/Kolkata")
 # --- Calling -----------------------------------------------------------------------------------------------------
 
 DEFAULT_REGION = env.str("DEFAULT_REGION", default="IN").upper()
-CALLING_HOURS = env.str("CALLING_HOURS", default="09:00-21:00")
 CARRIER = env.str("CARRIER", default="sandbox")
+# The sandbox rings no phone.
+CALLING_HOURS = env.str("CALLING_HOURS", default="00:00-24:00" if CARRIER == "sandbox" else "09:00-21:00")
 CARRIER_CONNECTIONS = env.int("CARRIER_CONNECTIONS", default=4)
 CARRIER_RATE = env.float("CARRIER_RATE", default=10.0)  # requests per second
 OBD_BASE_URL = env.str("OBD_BASE_URL", default="").rstrip("/")
 OBD_API_KEY = env.str("OBD_API_KEY", default="")
 OBD_TIMEOUT = env.float("OBD_TIMEOUT", default=30.0)  # seconds
+OBD_RETRY_MINUTES = env.float("OBD_RETRY_MINUTES", default=15.0)
 SANDBOX_SPEED = env.float("SANDBOX_SPEED", default=1.0)
 
 # Without an address that others reach us at, the carrier is only asked; with one, it calls back.

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from calls.dialing.estimate import batches_needed, takes
-from calls.dialing.hours import Hours
+from calls.dialing.hours import Rule
 from calls.dialing.request import Options
-from calls.models import CallGroup, CallRequest, Sound, Tally, Waits
+from calls.models import CallGroup, CallRequest, Sound, Tally, Traffic, Waits
 from calls.obd.statuses import Status
 
 SPOKEN_PER_SECOND = 14
@@ -58,14 +58,15 @@ def _warnings(request: CallRequest, options: Options, begins: datetime, ends: da
 
 
 def _about_hours(begins: datetime, ends: datetime) -> Iterator[str]:
-    hours = Hours.from_settings()
-    if not hours.allow(begins):
-        opening = timezone.localtime(hours.next_opening(begins))
+    rule = Rule.of(Traffic.PROMOTIONAL)
+    hours = rule.hours
+    if not rule.allows("", begins):
+        opening = timezone.localtime(rule.next_opening("", begins))
         yield (
             f"Outside calling hours: phones would ring at {timezone.localtime(begins):%H:%M}, calling hours are "
             f"{hours} ({settings.TIME_ZONE}). They open next on {opening.day} {opening:%b} at {opening:%H:%M}."
         )
-    elif not hours.allow(ends):
+    elif not rule.allows("", ends):
         yield f"Some calls would ring after calling hours, which are {hours} ({settings.TIME_ZONE})."
 
 

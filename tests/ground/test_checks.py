@@ -15,6 +15,7 @@ from pytest_django import Settings
         ("CARRIER_CONNECTIONS", 0, "CARRIER_CONNECTIONS"),
         ("SANDBOX_SPEED", -1.0, "SANDBOX_SPEED"),
         ("OBD_TIMEOUT", 0.0, "OBD_TIMEOUT"),
+        ("OBD_RETRY_MINUTES", 0.0, "OBD_RETRY_MINUTES"),
         ("CARRIER", "obd", "OBD_API_KEY"),
         ("CALLBACK_ALLOW", ["10.0.0.0/8", "intranet"], "'intranet'"),
         ("CALLBACK_ALLOW", ["10.1.2.3/8"], "10.1.2.3/8 has host bits set"),

@@ -30,10 +30,15 @@ def test_defaults(tmp_path: Path) -> None:
         "TIME_ZONE": "Asia/Kolkata",
         "DEFAULT_REGION": "IN",
         "CARRIER": "sandbox",
-        "CALLING_HOURS": "09:00-21:00",
+        "CALLING_HOURS": "00:00-24:00",
         "SANDBOX_SPEED": 1.0,
         "DEBUG": False,
     }
+
+
+def test_hours_where_phones_ring(tmp_path: Path) -> None:
+    found = read(tmp_path, "CALLING_HOURS", "OBD_RETRY_MINUTES", CARRIER="obd")
+    assert found == {"CALLING_HOURS": "09:00-21:00", "OBD_RETRY_MINUTES": 15.0}
 
 
 @pytest.mark.parametrize(
