@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from calls.models import IVR, ContactGroup, Sound, User, Waits
+from calls.models import IVR, ContactGroup, Sound, Traffic, User, Waits
 from calls.obd.parameters import Play
 from calls.obd.statuses import NOT_REACHED
 
@@ -41,6 +41,7 @@ class Options:
 
     play: str = ""
     message: str = ""
+    traffic: str = Traffic.PROMOTIONAL
     retries: int = 0
     campaign: str = ""
     newgroup: bool = True

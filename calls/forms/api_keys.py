@@ -9,7 +9,7 @@ from django import forms
 from django.utils import timezone
 from django.utils.text import Truncator
 
-from calls.models import APIKey, User
+from calls.models import APIKey, Traffic, User
 
 MAX_NETWORKS = 100
 MAPPED_BITS = 96  # what stands before the IPv4 address in an IPv6 address that only maps it
@@ -72,6 +72,13 @@ class APIKeyForm(forms.Form):
         help_text="Addresses and networks that it works from, one a line: 203.0.113.7 or 203.0.113.0/24. "
         "Leave empty for any.",
     )
+    traffic = forms.ChoiceField(
+        label="Traffic type",
+        choices=[(each.value, f"{each.label}: {each.meaning}") for each in Traffic],
+        initial=Traffic.PROMOTIONAL,
+        help_text="What the calls that are started with it are. It decides at which hours phones may ring, how often "
+        "in a day, and which suppression lists count.",
+    )
     rate = forms.IntegerField(
         label="Requests a minute",
         min_value=1,
@@ -122,5 +129,5 @@ class APIKeyForm(forms.Form):
         data = self.cleaned_data
         user = data.get("user") or self.actor
         assert isinstance(user, User)  # noqa: S101 - the field is only left out if there is an actor
-        columns = {"expires_at": data["expires"], "networks": data["networks"], "rate": data["rate"]}
+        columns = {name: data[name] for name in ("networks", "traffic", "rate")} | {"expires_at": data["expires"]}
         return APIKey.make(user, data["label"], **columns)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from calls.contacts.entries import read_pasted
 from calls.dialing.request import Again, NotAvailable, Options, find_groups, find_play
-from calls.models import IVR, CallGroup, ContactGroup, Sound, User, Waits
+from calls.models import IVR, CallGroup, ContactGroup, Sound, Traffic, User, Waits
 from calls.obd.parameters import Context, Parameter, ParameterError, Play, parameter
 from calls.obd.statuses import NOT_REACHED
 from calls.obd.values import shown
@@ -87,6 +87,13 @@ class StartForm(forms.Form):
         help_text="English, spoken to whoever answers. Up to 1,000 characters.",
     )
     campaign = ParameterField("campaign", label="Campaign", help_text="A name to find these calls by.")
+    traffic = forms.ChoiceField(
+        label="Traffic type",
+        choices=[(each.value, f"{each.label}: {each.meaning}") for each in Traffic],
+        required=False,
+        initial=Traffic.PROMOTIONAL,
+        help_text="It decides at which hours phones may ring, how often in a day, and which suppression lists count.",
+    )
     retries = ParameterField(
         "retries",
         label="Retries",
@@ -199,6 +206,7 @@ class StartForm(forms.Form):
         self.options = Options(
             play=play,
             message=values["message"] or "" if data["heard"] == MESSAGE else "",
+            traffic=data["traffic"] or Traffic.PROMOTIONAL,
             retries=values["retries"],
             campaign=values["campaign"] or "",
             newgroup=data["newgroup"],

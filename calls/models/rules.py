@@ -10,6 +10,18 @@ class Traffic(models.TextChoices):
     TRANSACTIONAL = "transactional", "Transactional"
     SERVICE = "service", "Service"
 
+    @property
+    def meaning(self) -> str:
+        """What calls of this type are about."""
+        return MEANINGS[self]
+
+
+MEANINGS = {
+    Traffic.PROMOTIONAL: "offers, advertising, surveys",
+    Traffic.TRANSACTIONAL: "what an order, a payment or an account of the called person brings",
+    Traffic.SERVICE: "what the called person uses: reminders, changes, outages",
+}
+
 
 def every_day() -> list[int]:
     """Monday (0) to Sunday (6)."""

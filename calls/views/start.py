@@ -103,6 +103,7 @@ def _initial_again(user: User, asked: dict[str, str]) -> dict[str, Any]:
         "again_statuses": asked.get("status", ""),
         "again_digits": asked.get("digits", ""),
         "campaign": parent.campaign,
+        "traffic": parent.traffic,
         "retries": str(parent.retries),
         "message": parent.message,
         "heard": "message" if parent.message else SOUND,

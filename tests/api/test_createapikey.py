@@ -24,16 +24,34 @@ def test_it_prints_the_key_and_nothing_else() -> None:
     row = APIKey.objects.get()
     assert row.fits(printed.removesuffix("\n"))
     assert complained == ""
-    assert (row.user, row.label, row.expires_at, row.networks, row.rate) == (user, "Shop", None, [], 600)
+    assert (row.user, row.label, row.expires_at, row.networks) == (user, "Shop", None, [])
+    assert (row.traffic, row.rate) == ("promotional", 600)
 
 
 def test_everything_can_be_chosen() -> None:
     make_user("viewer", "vera")
     day = timezone.localdate()
     networks = ["203.0.113.7", "2001:db8::/32"]
-    run("vera", "--label", "Reports", "--expires", str(day), "--rate", "5", "--networks", *networks)
+    run(
+        "vera",
+        "--label",
+        "Reports",
+        "--expires",
+        str(day),
+        "--traffic",
+        "service",
+        "--rate",
+        "5",
+        "--networks",
+        *networks,
+    )
     row = APIKey.objects.get()
-    assert (row.last_day, row.networks, row.rate) == (day, ["203.0.113.7/32", "2001:db8::/32"], 5)
+    assert (row.last_day, row.networks, row.traffic, row.rate) == (
+        day,
+        ["203.0.113.7/32", "2001:db8::/32"],
+        "service",
+        5,
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tests.factories import client_for, make_user
 
 pytestmark = pytest.mark.django_db
 
-NEW = {"label": "Shop", "expires": "", "networks": "", "rate": "600"}
+NEW = {"label": "Shop", "expires": "", "networks": "", "traffic": "promotional", "rate": "600"}
 KEY = re.compile(r"\bA[0-9a-f]{40}\b")
 
 
@@ -131,11 +131,12 @@ def test_the_key_works(operator: User) -> None:
 def test_what_is_asked_for_is_kept(operator: User) -> None:
     networks = " 203.0.113.7\n2001:DB8::/32, 10.0.0.0/8;10.0.0.0/8 ::ffff:10.0.0.0/104 ::ffff:198.51.100.7"
     day = timezone.localdate() + timedelta(days=3)
-    answer = create(client_for(operator), expires=f"{day}", networks=networks, rate="5")
+    answer = create(client_for(operator), expires=f"{day}", networks=networks, traffic="service", rate="5")
     assert answer.status_code == 200
     row = APIKey.objects.get()
     assert row.networks == ["203.0.113.7/32", "2001:db8::/32", "10.0.0.0/8", "198.51.100.7/32"]
-    assert (row.rate, row.last_day) == (5, day)
+    assert (row.traffic, row.rate, row.last_day) == ("service", 5, day)
+    assert "<dt>Traffic type</dt><dd>service</dd>" in client_for(operator).get(f"/api-keys/{row.pk}/").text
 
 
 def test_it_expires_at_the_end_of_its_last_day_where_the_portal_is(operator: User, settings: Settings) -> None:
@@ -163,6 +164,8 @@ def test_it_expires_at_the_end_of_its_last_day_where_the_portal_is(operator: Use
         ("networks", "\n".join(f"10.0.0.{i}" for i in range(101)), "101 addresses and networks; at most 100."),
         ("networks", "1" * 10_001, "at most 10000 characters"),
         ("networks", "10.0.0.1\0", "Null characters"),
+        ("traffic", "", "required"),
+        ("traffic", "spam", "not one of the available choices"),
         ("rate", "0", "greater than or equal to 1"),
         ("rate", "1000001", "less than or equal to 1000000"),
         ("rate", "many", "whole number"),

@@ -236,11 +236,11 @@ def logout(web: Client, boss: User) -> Iterator[str]:
 
 
 def api_key_new(web: Client, boss: User) -> Iterator[str]:
-    web.post("/api-keys/new/", {"label": "shop", "user": "boss", "rate": "60"})
+    web.post("/api-keys/new/", {"label": "shop", "user": "boss", "traffic": "service", "rate": "60"})
     row = APIKey.objects.get()
     yield (
         f"boss created API key {row} | user:  -> boss; label:  -> shop; begins with:  -> {row.prefix}; "
-        "requests a minute:  -> 60"
+        "requests a minute:  -> 60; traffic type:  -> Service"
     )
 
 
@@ -261,7 +261,8 @@ def preflight_confirm(web: Client, boss: User) -> Iterator[str]:
     forget()
     web.post(f"/start/{CallRequest.objects.get().pk}/confirm/", {"made_again": ""})
     group = CallGroup.objects.get()
-    yield f"boss started call group {group} | owner:  -> boss; carrier:  -> sandbox; campaign:  -> Spring; "
+    begins = f"boss started call group {group} | owner:  -> boss; carrier:  -> sandbox; "
+    yield f"{begins}traffic type:  -> Promotional; campaign:  -> Spring; "
 
 
 def call_group_pause(web: Client, boss: User) -> Iterator[str]:
@@ -360,7 +361,7 @@ def test_no_password_and_no_hash_is_in_the_log(web: Client, boss: User) -> None:
     web.post("/account/password/", {"old_password": PASSWORD, "new_password1": new, "new_password2": new})
     typed = {"password_by": "typed", "password1": new, "password2": new}
     web.post("/users/new/", {"username": "zed", "role": "viewer", **typed, **PROFILE})
-    web.post("/api-keys/new/", {"label": "shop", "user": "boss", "rate": "60"})
+    web.post("/api-keys/new/", {"label": "shop", "user": "boss", "traffic": "service", "rate": "60"})
     zed, key = User.objects.get(username="zed"), APIKey.objects.get()
     boss.refresh_from_db()
     everything = "\n".join(logged())

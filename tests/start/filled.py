@@ -16,8 +16,9 @@ def filled(**changes: Any) -> Typed:
     """What a browser sends for one number and a sound; None leaves a field out."""
     usual = {
         "who": "numbers", "numbers": number(1), "heard": "sound", "sound": "", "ivr": "", "message": "",
-        "campaign": "", "retries": "0", "scheduletime": "", "delay": "", "waits": "portal", "newgroup": "on",
-        "custom": "", "meta": "", "callback": "", "again_group": "", "again_statuses": "", "again_digits": "",
+        "campaign": "", "traffic": "promotional", "retries": "0", "scheduletime": "", "delay": "",
+        "waits": "portal", "newgroup": "on", "custom": "", "meta": "", "callback": "", "again_group": "",
+        "again_statuses": "", "again_digits": "",
     }  # fmt: skip
     if changes.get("heard", "sound") == "sound" and "sound" not in changes:
         changes["sound"] = make_sound().pk

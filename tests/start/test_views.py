@@ -181,10 +181,11 @@ def test_links_to_what_a_profile_hides_fill_in_nothing() -> None:
 def test_calls_are_made_again_with_what_they_were_made_with(operator: User, browser: Client) -> None:
     sound = make_sound(7)
     parent = make_call_group(operator, 2, play="7.sound", campaign="Autumn", retries=2)
+    CallGroup.objects.filter(pk=parent.pk).update(traffic="service")
     page = browser.get(f"/start/?again={parent.pk}&status=BUSY,NOANSWER&digits=4420")
     assert page.context["form"].initial == {
         "who": "again", "again_group": parent.pk, "again_statuses": "BUSY,NOANSWER", "again_digits": "4420",
-        "campaign": "Autumn", "retries": "2", "message": "", "heard": "sound", "sound": sound.pk,
+        "campaign": "Autumn", "traffic": "service", "retries": "2", "message": "", "heard": "sound", "sound": sound.pk,
     }  # fmt: skip
     assert f"Those not reached in call group {parent.pk}" in text_of(page)
     assert "narrowed to BUSY,NOANSWER" in text_of(page)
@@ -223,11 +224,13 @@ def test_the_preflight_says_what_would_happen(browser: Client) -> None:
     typed = f"Asha: {number(1)}\n{number(1)}\n12ab\n{number(3)}\n{number(2)}"
     request = send(
         browser, numbers=typed, heard="message", message="Hello & welcome.", campaign="Autumn", retries="1",
-        scheduletime="2026-11-20T18:00", meta='{"a": 1}', callback="https://example.com/{obdid}", newgroup=None,
+        traffic="service", scheduletime="2026-11-20T18:00", meta='{"a": 1}', callback="https://example.com/{obdid}",
+        newgroup=None,
     )  # fmt: skip
     page = browser.get(f"/start/{request.pk}/")
     said = text_of(page)
-    for words in ("Start 2 calls", "20 Nov 2026", "18:00", "Autumn", "“Hello &amp; welcome.”", '{&quot;a&quot;: 1}',
+    for words in ("Start 2 calls", "20 Nov 2026", "18:00", "Autumn", "Traffic type service", "“Hello &amp; welcome.”",
+                  '{&quot;a&quot;: 1}',
                   "https://example.com/{obdid}", "today's with the same campaign"):  # fmt: skip
         assert words in said, words
     assert [(str(label), count) for label, count, _ in page.context["tiles"]] == [

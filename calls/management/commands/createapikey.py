@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from calls.forms.api_keys import APIKeyForm
+from calls.models import Traffic
 
 
 class Command(BaseCommand):
@@ -19,11 +20,14 @@ class Command(BaseCommand):
         parser.add_argument("--label", required=True, help="what uses the key")
         parser.add_argument("--expires", default="", metavar="YYYY-MM-DD", help="last day on which it works")
         parser.add_argument("--networks", nargs="+", default=[], metavar="NETWORK", help="addresses it works from")
+        parser.add_argument(
+            "--traffic", default="promotional", choices=Traffic.values, help="what kind of calls it starts"
+        )
         parser.add_argument("--rate", default="600", help="requests a minute (default 600)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the key. Raises CommandError, with every reason."""
-        given = {name: options[name] for name in ("user", "label", "expires", "rate")}
+        given = {name: options[name] for name in ("user", "label", "expires", "traffic", "rate")}
         form = APIKeyForm({**given, "networks": " ".join(options["networks"])}, actor=None)
         if not form.is_valid():
             reasons = [f"{name}: {error}" for name, errors in form.errors.items() for error in errors]
