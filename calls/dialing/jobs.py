@@ -17,7 +17,7 @@ from procrastinate.manager import JobManager
 from procrastinate.tasks import ConfigureTaskOptions, configure_task
 
 from calls.carriers.base import MAX_CALLS
-from calls.models import Batch, BatchState, Callback, CallbackState, CallGroup, CallRequest, GroupChange
+from calls.models import Batch, BatchState, Callback, CallbackState, CallGroup, CallRequest, Export, GroupChange, Import
 
 FOLLOWED_SQL = "SELECT FROM procrastinate_jobs WHERE queueing_lock = %s AND status = 'todo'"
 
@@ -106,6 +106,18 @@ def change_groups_later(change: GroupChange, address: str = "") -> None:
     """Defer the job that counts a large group change, or does it, as confirmed from `address`."""
     job = _job("change_groups", priority=SOMEBODY_WAITS, lock=f"group-change-{change.pk}")
     job.defer(change_id=str(change.pk), address=address)
+
+
+def import_later(import_: Import, address: str = "") -> None:
+    """Defer the job that carries out an import, or undoes it, as confirmed from `address`; one per target at a time."""
+    target = f"group-{import_.group_id}" if import_.group_id else f"list-{import_.suppression_list_id}"
+    job = _job("run_import", priority=SOMEBODY_WAITS, lock=f"import-{target}")
+    job.defer(import_id=str(import_.pk), address=address)
+
+
+def export_later(export: Export) -> None:
+    """Defer the job that writes a large export."""
+    _job("write_export", priority=SOMEBODY_WAITS, lock=f"export-{export.pk}").defer(export_id=str(export.pk))
 
 
 def check_lock(carrier: str) -> str:

@@ -4,12 +4,13 @@
 imported, `work` is what a worker does then. An import is done whole or not at all, and `undo` takes it back.
 """
 
-from calls.contacts.entries import UploadError
-from calls.contacts.importing.layout import Layout, Role
+from calls.contacts.importing.layout import REASON_COLUMN, Layout, Role
 from calls.contacts.importing.preview import Preview, PreviewRow, preview
-from calls.contacts.importing.receive import MAX_BYTES, MAX_ROWS, receive
-from calls.contacts.importing.refused import REASON_COLUMN, refused_lines
-from calls.contacts.importing.steps import ImportNotPossible, cancel, confirm, lost, undo, work
+from calls.contacts.importing.problems import ImportNotPossible, UploadError
+from calls.contacts.importing.receive import MAX_BYTES, MAX_ROWS, receive, with_header
+from calls.contacts.importing.refused import refused_lines
+from calls.contacts.importing.steps import cancel, confirm, lost, undo, waiting_for, why_not_undone
+from calls.contacts.importing.working import forget_old, work
 
 __all__ = [
     "MAX_BYTES",
@@ -23,10 +24,14 @@ __all__ = [
     "UploadError",
     "cancel",
     "confirm",
+    "forget_old",
     "lost",
     "preview",
     "receive",
     "refused_lines",
     "undo",
+    "waiting_for",
+    "why_not_undone",
+    "with_header",
     "work",
 ]

@@ -5,6 +5,11 @@ from enum import StrEnum
 from typing import Any, Self
 
 MAX_COLUMNS = 500
+MAX_EXTRA = 50
+"""Columns that are kept beside number, name and custom reference."""
+
+REASON_COLUMN = "not added because"
+"""Title of the column with the reason in a file of rows that were not taken; it is left out when that is imported."""
 
 
 class Role(StrEnum):

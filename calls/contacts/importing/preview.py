@@ -1,11 +1,24 @@
 """What an import would make of the first rows of its file."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 
-from calls.contacts.importing.layout import Layout
+from django.conf import settings
+
+from calls.contacts.importing.cells import as_text
+from calls.contacts.importing.layout import Layout, Role
+from calls.contacts.importing.reading import Row, read_rows, unique_titles
+from calls.contacts.importing.source import Rows, Source, opened_source
+from calls.contacts.importing.text import MIXED, has_other_bytes
 from calls.models import Import
 
 PREVIEW_ROWS = 20
+CELL_LENGTH = 100
+_SHEETS_NAMED = 3
+_MOST = 1_000
+"""Rows that are looked at for so many that are not blank."""
 
 
 @dataclass(frozen=True)
@@ -31,4 +44,40 @@ class Preview:
 
 def preview(import_: Import, layout: Layout) -> Preview:
     """The first rows as they would be read with this layout. Raises UploadError."""
-    raise NotImplementedError
+    path = Path(import_.file.path)
+    seen: list[tuple[int, tuple[str, ...]]] = []
+    with opened_source(path, layout, _MOST) as source:
+        rows = list(islice(read_rows(_noted(source.rows, seen), layout, settings.DEFAULT_REGION), PREVIEW_ROWS))
+        warnings = list(_warnings(path, layout, source, rows))
+    header = next((cells for line, cells in seen if line == layout.header), ())
+    return Preview([_shown(row) for row in rows], unique_titles(header, len(layout.columns)), warnings)
+
+
+def _noted(rows: Rows, seen: list[tuple[int, tuple[str, ...]]]) -> Rows:
+    for line, cells in rows:
+        seen.append((line, tuple(map(as_text, cells))))
+        yield line, cells
+
+
+def _shown(row: Row) -> PreviewRow:
+    cells = tuple(as_text(cell)[:CELL_LENGTH] for cell in row.cells)
+    return PreviewRow(row.line, cells, row.numbers, row.name, row.repaired, row.reason)
+
+
+def _warnings(path: Path, layout: Layout, source: Source, rows: list[Row]) -> Iterator[str]:
+    if source.others:
+        named = ", ".join(f"“{name}”" for name in source.others[:_SHEETS_NAMED])
+        more = len(source.others) - _SHEETS_NAMED
+        rest = f" and {more} more" if more > 0 else ""
+        yield f"Only the sheet “{source.sheet}” is read, not {named}{rest}. To read another one, move it to the front."
+    if layout.encoding == MIXED and layout.kind != "xlsx" and has_other_bytes(path):
+        yield (
+            "Some of the text is not in UTF-8 as the rest of it is; it is read as Windows-1252. Look whether the names "
+            "are right; if not, save the file as CSV UTF-8 and upload that."
+        )
+    if layout.kind != "pasted" and Role.NUMBER not in layout.columns:
+        yield "No column looks like one of phone numbers. Say which one it is."
+    elif rows and not any(row.numbers for row in rows):
+        yield "None of these rows has a number that can be called. Is it the right column?"
+    if any(len(row.cells) > len(layout.columns) for row in rows) and layout.kind == "csv":
+        yield "Some rows have more cells than there are columns; what is in them is left out."

@@ -2,15 +2,36 @@
 
 from datetime import datetime
 
+from django.db import OperationalError, connection, transaction
+from django.db.models import Q, QuerySet
 from django.db.models.query import RawQuerySet
+from django.utils import timezone
+from psycopg.errors import LockNotAvailable
 
-from calls.contacts.importing.layout import Layout
-from calls.models import Import, User
+from calls.contacts.importing.layout import MAX_EXTRA, Layout, Role
+from calls.contacts.importing.problems import BUG, ImportNotPossible, in_words
+from calls.contacts.importing.progress import Cancelled, Unnoted
+from calls.contacts.importing.staging import forget
+from calls.contacts.importing.working import KEPT_FOR, carry_out, check_right, fail, take_back
+from calls.dialing.jobs import import_later
+from calls.models import Import, ImportState, User
 from calls.models.importing import Existing
 
+INLINE_BYTES = 256 * 1024
+"""A file up to this size is imported while the person waits."""
 
-class ImportNotPossible(Exception):
-    """It can't be done now; the message says why. Nothing was changed."""
+INLINE_ROWS = 50_000
+"""Rows that are changed while the person waits."""
+
+WAIT_SQL = "SET LOCAL lock_timeout = '2s'"
+
+LOST_SQL = """
+    SELECT i.id FROM calls_import AS i
+    WHERE i.state IN ('waiting', 'running', 'undoing') AND coalesce(i.started_at, i.created_at) < %(overdue)s
+    AND NOT EXISTS (
+        SELECT FROM procrastinate_jobs AS j WHERE j.status IN ('todo', 'doing') AND j.args ->> 'import_id' = i.id::text
+    )
+"""
 
 
 def confirm(import_: Import, layout: Layout, existing: Existing, address: str = "") -> None:
@@ -18,27 +39,113 @@ def confirm(import_: Import, layout: Layout, existing: Existing, address: str = 
 
     A small file is done when this returns; a larger one waits for a worker. Raises ImportNotPossible.
     """
-    raise NotImplementedError
+    _check_layout(layout)
+    check_right(import_, existing)
+    with transaction.atomic():
+        uploaded = Import.objects.filter(pk=import_.pk, state=ImportState.UPLOADED)
+        if not uploaded.update(
+            state=ImportState.WAITING, layout=layout.as_json(), existing=existing, started_at=timezone.now()
+        ):
+            return
+        import_.refresh_from_db()
+        small = import_.size <= INLINE_BYTES and (existing != Existing.REPLACE or import_.target.size <= INLINE_ROWS)
+        if not small or _others(import_).exists():
+            import_later(import_, address)
+            return
+        Import.objects.filter(pk=import_.pk).update(state=ImportState.RUNNING)
+    _at_once(import_, address)
 
 
 def cancel(import_: Import) -> bool:
     """Drop it. False if it was too late."""
-    raise NotImplementedError
+    droppable = Import.objects.filter(
+        pk=import_.pk, state__in=[ImportState.UPLOADED, ImportState.WAITING, ImportState.RUNNING]
+    )
+    return bool(droppable.update(state=ImportState.CANCELLED, ended_at=timezone.now()))
 
 
 def undo(import_: Import, user: User, address: str = "") -> None:
     """Put back what was there before: at once, or in a worker if it changed much. Raises ImportNotPossible."""
-    raise NotImplementedError
+    with transaction.atomic():
+        imports = Import.objects.filter(pk=import_.pk, owner=user)
+        locked = imports.select_for_update(no_key=True).select_related(None).first()
+        if locked is None or locked.state != ImportState.DONE:
+            raise ImportNotPossible("Only an import that is done, and was not undone yet, can be undone.")
+        if why := why_not_undone(locked):
+            raise ImportNotPossible(why)
+        check_right(locked, Existing.REPLACE if locked.counts.get("removed") else locked.existing)
+        imports.update(state=ImportState.UNDOING, started_at=timezone.now(), step="", done=0, total=0, error="")
+        if sum(locked.counts.get(what, 0) for what in ("added", "updated", "removed")) > INLINE_ROWS:
+            import_later(locked, address)
+            return
+    import_.refresh_from_db()
+    _at_once(import_, address)
 
 
-def work(import_: Import, address: str = "") -> None:
-    """A worker's part: import it, or undo it, as confirmed from `address`.
+def why_not_undone(import_: Import) -> str:
+    """Why an import that is done can't be undone (any more); "" if it can."""
+    if import_.ended_at is None or import_.ended_at < timezone.now() - KEPT_FOR:
+        return f"What was there before is kept for {KEPT_FOR.days} days, which are over."
+    if other := _others(import_).first():
+        return f"{other} is under way. Undo this one when that is done."
+    done_since = _same_target(import_).filter(state=ImportState.DONE, ended_at__gt=import_.ended_at)
+    if later := done_since.order_by("-ended_at").first():
+        return f"{later} was done later. Undo that one first."
+    return ""
 
-    Begun once more after a crash it starts afresh, for nothing was done then.
-    """
-    raise NotImplementedError
+
+def waiting_for(import_: Import) -> Import | None:
+    """The import into the same target that this one waits for; None if it only waits for a worker."""
+    before = _others(import_).exclude(state=ImportState.WAITING, started_at__gte=import_.started_at)
+    return before.first() if import_.state == ImportState.WAITING else None
 
 
 def lost(overdue: datetime) -> "RawQuerySet[Import]":
-    """The imports of the last day that a worker should have, but whose job failed before `overdue` (aware)."""
-    raise NotImplementedError
+    """The imports that a worker should have, but whose job failed before `overdue` (aware)."""
+    return Import.objects.raw(LOST_SQL, {"overdue": overdue})
+
+
+def _at_once(import_: Import, address: str) -> None:
+    """Import or undo it now; if somebody else is changing its target, a worker does so later."""
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute(WAIT_SQL)
+            if import_.state == ImportState.UNDOING:
+                take_back(import_, Unnoted())
+            else:
+                carry_out(import_, Unnoted())
+            forget()
+    except Cancelled:
+        pass  # whoever cancelled it has written that down
+    except Exception as error:
+        if isinstance(error, OperationalError) and isinstance(error.__cause__, LockNotAvailable):
+            with transaction.atomic():
+                import_later(import_, address)
+        elif words := in_words(error):
+            fail(import_, words)
+        else:
+            fail(import_, BUG)
+            raise
+    import_.refresh_from_db()
+
+
+def _check_layout(layout: Layout) -> None:
+    if layout.kind == "pasted":
+        return
+    if Role.NUMBER not in layout.columns:
+        raise ImportNotPossible("Say which column has the phone numbers.")
+    extra = layout.columns.count(Role.EXTRA)
+    if extra > MAX_EXTRA:
+        raise ImportNotPossible(f"{extra} columns would be kept beside the others; at most {MAX_EXTRA} can be.")
+
+
+def _same_target(import_: Import) -> "QuerySet[Import]":
+    same = Q(group=import_.group_id) if import_.group_id else Q(suppression_list=import_.suppression_list_id)
+    return Import.objects.filter(same).exclude(pk=import_.pk)
+
+
+def _others(import_: Import) -> "QuerySet[Import]":
+    """Imports into the same target that a worker has, or will have."""
+    under_way = [ImportState.WAITING, ImportState.RUNNING, ImportState.UNDOING]
+    return _same_target(import_).filter(state__in=under_way).order_by("started_at")

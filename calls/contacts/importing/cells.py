@@ -1,0 +1,55 @@
+"""Cells as text, and as what a contact keeps of them."""
+
+import re
+import unicodedata
+from datetime import date, datetime, time
+
+from calls.contacts.repair import CellValue
+
+NAME_LENGTH = 100
+CUSTOM_LENGTH = 64
+REASON_LENGTH = 200
+EXTRA_LENGTH = 200
+KEPT_LENGTH = 1_000
+"""Characters of a cell that are kept of a row that is not taken."""
+
+_FORMULA_TEXT = re.compile(r'="(.*)"', re.DOTALL)
+# A name that is as it should be, as nearly all are.
+_PLAIN_NAME = re.compile(r"[A-Za-z]+(?: [A-Za-z0-9]+)*")
+_EMPTY_BRACKETS = re.compile(r"[(<\[]\s*[)>\]]")
+_NAME_EDGES = " :;,-\u2013\u2014=<>\"'.\u200b\ufeff"
+
+
+def as_text(value: CellValue) -> str:
+    """A cell as a person reads it; a whole number has no decimals."""
+    if isinstance(value, str):
+        value = value.strip()
+        formula = _FORMULA_TEXT.fullmatch(value) if value.startswith("=") else None
+        return formula[1] if formula else value
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 10**15 else repr(value)
+    if isinstance(value, datetime):
+        return value.isoformat(" ")
+    return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
+def clean(text: str, length: int) -> str:
+    """Text that a database takes and a page shows: without control characters, not longer than so many characters."""
+    if not text.isprintable():
+        kept = text[: length * 4]
+        text = "".join(" " if unicodedata.category(char) in {"Cc", "Cs"} else char for char in kept)
+    return text.strip()[:length].rstrip()
+
+
+def as_name(text: str) -> str:
+    """A name without punctuation around it, control characters or brackets that held the number."""
+    if len(text) <= NAME_LENGTH and _PLAIN_NAME.fullmatch(text):
+        return text
+    text = clean(text, NAME_LENGTH * 4)
+    text = " ".join(_EMPTY_BRACKETS.sub(" ", text).split()).strip(_NAME_EDGES)
+    for opening, closing in ("()", "[]"):
+        if text.count(opening) != text.count(closing):
+            text = text.strip(opening + closing + _NAME_EDGES)
+    return text[:NAME_LENGTH].rstrip()

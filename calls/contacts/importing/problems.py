@@ -1,0 +1,28 @@
+"""Why an import can't go on, in words for the person who asked for it."""
+
+import errno
+
+from django.db import Error
+from psycopg import errors
+
+from calls.contacts.entries import UploadError
+
+__all__ = ["BUG", "ImportNotPossible", "UploadError", "in_words"]
+
+DISK_FULL = "The disk of the portal is full. Nothing was changed. Free some space, then try again."
+DATABASE_FULL = "The disk of the database is full. Nothing was changed. Free some space, then try again."
+BUG = "The portal has made a mistake. Nothing was changed. Its log says more; tell your administrator."
+
+
+class ImportNotPossible(Exception):
+    """It can't be done now; the message says why. Nothing was changed."""
+
+
+def in_words(error: Exception) -> str:
+    """What to tell a person of an error; "" if it is none of theirs."""
+    if isinstance(error, UploadError | ImportNotPossible):
+        return str(error)
+    cause = error.__cause__ if isinstance(error, Error) else error
+    if isinstance(cause, errors.DiskFull):
+        return DATABASE_FULL
+    return DISK_FULL if isinstance(error, OSError) and error.errno == errno.ENOSPC else ""

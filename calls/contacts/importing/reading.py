@@ -1,0 +1,139 @@
+"""Rows of cells become numbers with what belongs to them, or the reason why a row is refused."""
+
+from collections.abc import Iterator, Sequence
+from json import JSONEncoder
+from typing import NamedTuple
+
+from calls.contacts.entries import Entry, read_pasted
+from calls.contacts.importing.cells import (
+    CUSTOM_LENGTH,
+    EXTRA_LENGTH,
+    REASON_LENGTH,
+    as_name,
+    as_text,
+    clean,
+)
+from calls.contacts.importing.layout import Layout, Role
+from calls.contacts.importing.source import Rows
+from calls.contacts.repair import CellValue, read_cell
+
+NO_NUMBER = "no number in its column"
+
+_json = JSONEncoder(ensure_ascii=False).encode
+
+
+class Row(NamedTuple):
+    """What a row gives: `numbers` (E.164, each once), or none and the `reason` why it is refused.
+
+    `extra` is JSON; `note` is the reason for suppressing the numbers. `repaired` says what was done to read them.
+    """
+
+    line: int
+    cells: Sequence[CellValue]
+    numbers: tuple[str, ...]
+    reason: str = ""
+    repaired: str = ""
+    name: str = ""
+    custom: str = ""
+    extra: str = "{}"
+    note: str = ""
+
+
+def read_rows(rows: Rows, layout: Layout, region: str) -> Iterator[Row]:
+    """What the rows below the titles give; blank ones give nothing, a line of pasted text a row for each number."""
+    if layout.kind == "pasted":
+        for line, cells in rows:
+            yield from _pasted(line, str(cells[0]), region)
+        return
+    columns = None if layout.header else _Columns(layout, (), region)
+    for line, cells in rows:
+        if columns:
+            if row := columns.read(line, cells):
+                yield row
+        elif line >= layout.header:
+            columns = _Columns(layout, cells, region)
+
+
+def unique_titles(cells: Sequence[CellValue], width: int) -> tuple[str, ...]:
+    """A title for each of so many columns, each different from the others: "City", "City 2", "Column 3"."""
+    titles: list[str] = []
+    for place in range(width):
+        text = clean(as_text(cells[place]), EXTRA_LENGTH) if place < len(cells) else ""
+        title, count = text or f"Column {place + 1}", 2
+        while title in titles:
+            title, count = f"{text or 'Column'} {count}", count + 1
+        titles.append(title)
+    return tuple(titles)
+
+
+class _Columns:
+    """Reads rows whose columns have these roles."""
+
+    def __init__(self, layout: Layout, titles: Sequence[CellValue], region: str) -> None:
+        self._region = region
+        titles = unique_titles(titles, len(layout.columns))
+        placed = [
+            [place for place, each in enumerate(layout.columns) if each is role]
+            for role in (Role.NUMBER, Role.NAME, Role.CUSTOM, Role.REASON)
+        ]
+        self._numbers, self._names, self._custom, self._notes = placed
+        self._extra = [
+            (place, f"{_json(titles[place])}: ") for place, role in enumerate(layout.columns) if role is Role.EXTRA
+        ]
+        self._width = max(map(len, (placed[0], layout.columns)))
+
+    def read(self, line: int, cells: Sequence[CellValue]) -> Row | None:
+        """What the row gives; None for a blank one."""
+        if len(cells) < self._width:
+            cells = [*cells, *[""] * (self._width - len(cells))]
+        if len(self._numbers) == 1:
+            value = cells[self._numbers[0]]
+            numbers, repaired, reason = read_cell(value.strip() if isinstance(value, str) else value, self._region)
+            if reason and value == "":
+                reason = NO_NUMBER
+        else:
+            numbers, repaired, reason = self._several(cells)
+        if reason and not any(map(as_text, cells)):
+            return None
+        names = self._names
+        name = as_name(as_text(cells[names[0]]) if len(names) == 1 else self._joined(cells, names)) if names else ""
+        custom = clean(self._joined(cells, self._custom), CUSTOM_LENGTH) if self._custom else ""
+        extra = self._extras(cells) if self._extra else "{}"
+        note = clean(self._joined(cells, self._notes), REASON_LENGTH) if self._notes else ""
+        return Row(line, cells, numbers, reason, repaired, name, custom, extra, note)
+
+    def _several(self, cells: Sequence[CellValue]) -> tuple[tuple[str, ...], str, str]:
+        """The numbers of several columns; refused as a whole if one of them is. Empty cells are left out."""
+        numbers: list[str] = []
+        repairs: list[str] = []
+        for place in self._numbers:
+            value = cells[place]
+            if as_text(value):
+                found, repaired, reason = read_cell(value.strip() if isinstance(value, str) else value, self._region)
+                if reason:
+                    return (), "", reason
+                numbers += found
+                repairs.append(repaired)
+        each = tuple(dict.fromkeys(numbers))
+        return each, ", ".join(dict.fromkeys(filter(None, repairs))), "" if each else NO_NUMBER
+
+    def _joined(self, cells: Sequence[CellValue], places: Sequence[int]) -> str:
+        return " ".join(filter(None, (as_text(cells[place]) for place in places)))
+
+    def _extras(self, cells: Sequence[CellValue]) -> str:
+        kept = [
+            title + _json(text) for place, title in self._extra if (text := clean(as_text(cells[place]), EXTRA_LENGTH))
+        ]
+        return f"{{{', '.join(kept)}}}"
+
+
+def _pasted(line: int, text: str, region: str) -> Iterator[Row]:
+    entries = read_pasted(text, region)
+    for entry in entries:
+        came = text if len(entries) == 1 else f"{entry.name} {entry.text}".strip()
+        yield _row(line, came, entry)
+
+
+def _row(line: int, came: str, entry: Entry) -> Row:
+    numbers = (entry.number,) if entry.number else ()
+    return Row(line, (came,), numbers, entry.reason, entry.repaired, entry.name)

@@ -1,0 +1,101 @@
+"""Workbooks as rows of cells: what the process of :mod:`.workbook` reads of them, as it comes."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import IO, Any
+
+from calls.contacts.importing.problems import UploadError
+from calls.contacts.importing.workbook import DAMAGED, TOO_LARGE
+from calls.contacts.repair import CellValue
+
+logger = logging.getLogger(__name__)
+
+TOO_SLOW = "Reading the workbook takes too long. Save the sheet with the contacts as CSV, and upload that."
+
+_ROOT = Path(__file__).resolve().parents[3]
+_EVERYTHING = 2**31
+_OUT_OF_MEMORY = {-signal.SIGABRT, -signal.SIGKILL, -signal.SIGSEGV}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The sheet that is read: its name, the names of those that are not, and its rows with their numbers."""
+
+    name: str
+    others: list[str]
+    height: int
+    rows: Iterator[tuple[int, list[CellValue]]]
+
+
+@contextmanager
+def opened_sheet(path: Path, most: int = _EVERYTHING) -> Iterator[Sheet]:
+    """The first visible sheet of a workbook that has anything in it, up to so many rows.
+
+    Raises UploadError, also while the rows are read.
+    """
+    # Of the environment it gets only what lets it start: no setting and no secret.
+    environment = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "PATH", "PYTHONPATH") if key in os.environ}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "calls.contacts.importing.workbook", str(path), str(most)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=_ROOT,
+        env=environment | {"PYTHONUTF8": "1"},
+    )
+    assert process.stdout  # noqa: S101 - for mypy
+    try:
+        facts = _next(process, process.stdout)
+        if facts is None:
+            raise UploadError(DAMAGED)
+        yield Sheet(facts["sheet"], facts["others"], facts["rows"], _rows(process, process.stdout))
+    finally:
+        process.stdout.close()
+        process.kill()
+        process.wait()
+
+
+def _rows(process: "subprocess.Popen[bytes]", out: IO[bytes]) -> Iterator[tuple[int, list[CellValue]]]:
+    while (some := _next(process, out)) is not None:
+        for number, cells in some:
+            # Most rows have neither dates nor times.
+            yield number, [_moment(cell) if type(cell) is dict else cell for cell in cells]
+
+
+def _next(process: "subprocess.Popen[bytes]", out: IO[bytes]) -> Any:
+    """What the process says next; None if it has said everything."""
+    line = out.readline()
+    if not line.endswith(b"\n"):
+        if ended := process.wait():
+            raise UploadError(_why(ended))
+        return None
+    said = json.loads(line)
+    if isinstance(said, dict) and "refused" in said:
+        raise UploadError(said["refused"])
+    return said
+
+
+def _why(ended: int) -> str:
+    logger.warning("Reading a workbook ended with %d", ended)
+    if ended == -signal.SIGXCPU:
+        return TOO_SLOW
+    return TOO_LARGE if ended in _OUT_OF_MEMORY else DAMAGED
+
+
+def _moment(value: dict[str, str]) -> CellValue:
+    if "date" in value:
+        said = value["date"]
+        return datetime.fromisoformat(said) if ":" in said else date.fromisoformat(said)
+    try:
+        return time.fromisoformat(value["time"])
+    except ValueError:
+        return value["time"]  # a span of time: "1 day, 2:30:00"

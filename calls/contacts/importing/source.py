@@ -1,0 +1,58 @@
+"""The file of an import as rows of cells, whatever kind of file it is."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from calls.contacts.importing.layout import Layout
+from calls.contacts.importing.problems import UploadError
+from calls.contacts.importing.sheets import opened_sheet
+from calls.contacts.importing.text import opened, pasted_rows, text_rows
+from calls.contacts.repair import CellValue
+
+_EVERYTHING = 2**31
+GONE = "The uploaded file is not there any more. Upload it again."
+
+Rows = Iterator[tuple[int, Sequence[CellValue]]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The rows of a file, each with its line, blank ones too; `position()` of `total` says how far they are read.
+
+    `sheet` is that of a workbook, `others` those sheets that are not read.
+    """
+
+    rows: Rows
+    position: Callable[[], int]
+    total: int
+    sheet: str = ""
+    others: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def opened_source(path: Path, layout: Layout, most: int = _EVERYTHING) -> Iterator[Source]:
+    """The file at `path`; of a workbook not more than `most` rows. Raises UploadError, also while rows are read."""
+    if layout.kind == "xlsx":
+        if not path.exists():
+            raise UploadError(GONE)
+        with opened_sheet(path, most) as sheet:
+            place = 0
+
+            def counted() -> Rows:
+                nonlocal place
+                for row in sheet.rows:
+                    place = row[0]
+                    yield row
+
+            yield Source(counted(), lambda: place, sheet.height, sheet.name, sheet.others)
+        return
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise UploadError(GONE) from None
+    with file:
+        text = opened(file, layout.encoding)
+        rows = pasted_rows(text) if layout.kind == "pasted" else text_rows(text, layout.delimiter)
+        yield Source(rows, file.tell, path.stat().st_size)

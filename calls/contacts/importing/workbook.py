@@ -1,0 +1,142 @@
+"""The process that reads a workbook: ``python -m calls.contacts.importing.workbook <path> <most rows>``.
+
+The first line that it writes is a JSON object: `{"sheet": its name, "others": [more sheets], "rows": 200000}`, or
+`{"refused": why}`. Each further one is a list of rows, `[[number, [cell, ...]], ...]`, without the blank ones. A cell
+is a string, a number, true or false, `{"date": "2026-11-23"}` or `{"time": "10:30:00"}`.
+
+The reader is native code that takes the bytes of strangers and keeps a whole sheet in memory: memory and time are
+bounded here for good.
+"""
+
+import contextlib
+import json
+import resource
+import sys
+import zipfile
+from collections.abc import Iterator
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from python_calamine import (
+    CalamineError,
+    CalamineSheet,
+    CalamineWorkbook,
+    PasswordError,
+    SheetTypeEnum,
+    SheetVisibleEnum,
+)
+
+MEMORY = 2 * 1024**3
+CPU_SECONDS = 300
+MAX_UNPACKED = 3 * 1024**3
+"""Bytes that the parts of a workbook may have in all, unpacked; two million rows have less."""
+
+MAX_COLUMNS = 500
+MAX_CELL = 131_072
+_ROWS_AT_ONCE = 1_000
+
+TOO_LARGE = (
+    "The workbook needs too much memory when it is opened. Perhaps it has formats or single cells far below or beside "
+    "the list: delete the rows and columns around it, or save the sheet as CSV, and upload that."
+)
+DAMAGED = (
+    "The workbook can't be read: it is damaged, or not of a kind that is known here. Save it as CSV, or as a new Excel "
+    "workbook (.xlsx), and upload that."
+)
+PROTECTED = (
+    "The workbook is protected with a password. Save it without one (in Excel: File, Info, Protect Workbook, Encrypt "
+    "with Password, and empty the field), and upload that."
+)
+EMPTY = "The workbook has no visible sheet with anything in it."
+
+
+class Refused(Exception):
+    """The workbook can't be used; `str()` says why, for a person."""
+
+
+def main() -> None:
+    """Write the rows of the workbook."""
+    _bound_this_process()
+    try:
+        for line in _lines(Path(sys.argv[1]), int(sys.argv[2])):
+            sys.stdout.write(json.dumps(line) + "\n")
+    except Refused as error:
+        sys.stdout.write(json.dumps({"refused": str(error)}) + "\n")
+    except MemoryError:
+        sys.stdout.write(json.dumps({"refused": TOO_LARGE}) + "\n")
+
+
+def _bound_this_process() -> None:
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def _lines(path: Path, most: int) -> Iterator[Any]:
+    if zipfile.is_zipfile(path):
+        _check_unpacked(path)
+    try:
+        sheet, others = _first_sheet(CalamineWorkbook.from_path(path))
+    except PasswordError:
+        raise Refused(PROTECTED) from None
+    except CalamineError:
+        raise Refused(DAMAGED) from None
+    yield {"sheet": sheet.name, "others": others, "rows": sheet.height}
+    rows = islice(_rows(sheet), most)
+    while some := list(islice(rows, _ROWS_AT_ONCE)):
+        yield some
+
+
+def _check_unpacked(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as packed:
+            unpacked = sum(part.file_size for part in packed.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        raise Refused(DAMAGED) from None
+    if unpacked > MAX_UNPACKED:
+        raise Refused(
+            f"The workbook would have {unpacked / 1024**3:,.1f} GiB once it is unpacked; at most "
+            f"{MAX_UNPACKED // 1024**3} GiB are read. Save the sheet with the contacts as CSV, and upload that."
+        )
+
+
+def _first_sheet(workbook: CalamineWorkbook) -> tuple[CalamineSheet, list[str]]:
+    """The first visible sheet with anything in it, and the names of those behind it."""
+    names = [
+        each.name
+        for each in workbook.sheets_metadata
+        if each.visible == SheetVisibleEnum.Visible and each.typ == SheetTypeEnum.WorkSheet
+    ]
+    for place, name in enumerate(names):
+        sheet = workbook.get_sheet_by_name(name)
+        if sheet.end is not None:
+            if sheet.width > MAX_COLUMNS:
+                raise Refused(
+                    f"The sheet “{name}” has {sheet.width:,} columns; at most {MAX_COLUMNS} are read. Delete the "
+                    "columns that are not needed, and those that look empty to the right of the list."
+                )
+            return sheet, names[place + 1 :]
+    raise Refused(EMPTY)
+
+
+def _rows(sheet: CalamineSheet) -> Iterator[tuple[int, list[Any]]]:
+    for number, cells in enumerate(sheet.iter_rows(), start=1):
+        if any(cell != "" for cell in cells):
+            yield number, [cell if isinstance(cell, str | float | int) else _moment(cell) for cell in cells]
+            if any(isinstance(cell, str) and len(cell) > MAX_CELL for cell in cells):
+                raise Refused(
+                    f"Row {number:,} has a cell of more than {MAX_CELL:,} characters. Shorten it, then upload it again."
+                )
+
+
+def _moment(value: Any) -> dict[str, str]:
+    if isinstance(value, date):
+        return {"date": str(value)}
+    return {"time": str(value)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""An import is carried out, or undone: in one transaction, so that it is done whole or not at all."""
+
+import logging
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.utils import timezone
+
+from calls.audit import acting, note
+from calls.contacts.importing.apply import Writer, Written
+from calls.contacts.importing.layout import Layout
+from calls.contacts.importing.problems import BUG, ImportNotPossible, UploadError, in_words
+from calls.contacts.importing.progress import Cancelled, Noted, Unnoted
+from calls.contacts.importing.reading import read_rows
+from calls.contacts.importing.source import opened_source
+from calls.contacts.importing.staging import Given, forget, stage
+from calls.contacts.importing.undo import put_back
+from calls.models import ContactGroup, Import, ImportState, SuppressionList
+from calls.models.importing import Existing
+
+KEPT_FOR = timedelta(days=30)
+"""How long an import can be undone, and its file and its rows that were not taken are kept."""
+
+FOLDER = "imports"
+"""Where the files are, below MEDIA_ROOT."""
+
+NO_RIGHT = "You may not do this, or not any more. Nothing was changed."
+
+logger = logging.getLogger(__name__)
+
+
+def work(import_: Import, address: str = "") -> None:
+    """A worker's part: import it, or undo it, as confirmed from `address`.
+
+    Begun once more after a crash it starts afresh, for nothing was done then.
+    """
+    imports = Import.objects.filter(pk=import_.pk)
+    begun = imports.filter(state__in=[ImportState.WAITING, ImportState.RUNNING])
+    begun.update(state=ImportState.RUNNING, started_at=timezone.now())
+    import_ = imports.select_related("owner", "group", "suppression_list").get()
+    try:
+        with acting(import_.owner, None, address), Noted(import_) as progress:
+            if import_.state == ImportState.RUNNING:
+                carry_out(import_, progress)
+            elif import_.state == ImportState.UNDOING:
+                take_back(import_, progress)
+    except Cancelled:
+        pass  # whoever cancelled it has written that down
+    except (OperationalError, InterfaceError, DatabaseError, OSError, UploadError, ImportNotPossible) as error:
+        if not imports.exists():
+            return  # deleted with what it was for
+        if not (words := in_words(error)):
+            raise
+        fail(import_, words)
+    except Exception:
+        fail(import_, BUG)
+        raise
+    finally:
+        forget()
+
+
+def carry_out(import_: Import, progress: Unnoted) -> None:
+    """Import a running import. Raises UploadError, ImportNotPossible and Cancelled; nothing was changed then."""
+    layout = Layout.from_json(import_.layout)
+    with opened_source(Path(import_.file.path), layout) as source:
+        progress.begin("reading", source.total)
+        rows = read_rows(source.rows, layout, settings.DEFAULT_REGION)
+        given = stage(rows, lambda count: progress.at(source.position(), count))
+    _check(import_, given)
+    with transaction.atomic():
+        target = locked_target(import_)
+        written = Writer(import_, lambda total: progress.begin("writing", total), progress.at).write(given.numbers)
+        _end(import_, given, written)
+        _note(import_, target, written)
+
+
+def take_back(import_: Import, progress: Unnoted) -> None:
+    """Undo an import that is being undone. Raises ImportNotPossible; nothing was changed then."""
+    with transaction.atomic():
+        target = locked_target(import_)
+        put_back(import_, lambda total: progress.begin("writing", total), progress.at)
+        undoing = Import.objects.filter(pk=import_.pk, state=ImportState.UNDOING)
+        if not undoing.update(state=ImportState.UNDONE, ended_at=timezone.now()):
+            raise Cancelled
+        note(target, **{_what(target): f"{import_} of {import_.created_at:%Y-%m-%d %H:%M} UTC undone"})
+
+
+def fail(import_: Import, words: str) -> None:
+    """End an import that could not go on; one that could not be undone is done as before."""
+    imports = Import.objects.filter(pk=import_.pk)
+    imports.filter(state=ImportState.UNDOING).update(state=ImportState.DONE, error=words)
+    begun = imports.filter(state__in=[ImportState.WAITING, ImportState.RUNNING])
+    begun.update(state=ImportState.FAILED, error=words, ended_at=timezone.now())
+
+
+def forget_old() -> None:
+    """Forget the imports that can't be undone any more, with their files."""
+    oldest = timezone.now() - KEPT_FOR
+    Import.objects.filter(created_at__lt=oldest).delete()
+    folder = Path(settings.MEDIA_ROOT, FOLDER)
+    # Files outlive imports that are deleted with their group, too.
+    for path in folder.glob("*"):
+        if path.stat().st_mtime < oldest.timestamp():
+            path.unlink()
+
+
+def check_right(import_: Import, existing: str) -> None:
+    """Raises ImportNotPossible if its owner may not, or not any more, do that to its target."""
+    owner = import_.owner
+    kind = "contact" if import_.group_id else "suppression"
+    doing = {Existing.SKIP: ["add"], Existing.UPDATE: ["add", "change"], Existing.REPLACE: ["add", "delete"]}
+    allowed = owner.is_active and owner.has_perms([f"calls.{each}_{kind}" for each in doing[Existing(existing)]])
+    group = import_.group_id
+    if not allowed or (group and not ContactGroup.objects.visible_to(owner).filter(pk=group).exists()):
+        raise ImportNotPossible(NO_RIGHT)
+
+
+def locked_target(import_: Import) -> ContactGroup | SuppressionList:
+    """What is imported into, locked against whoever else changes it. Raises ImportNotPossible if it was deleted."""
+    target: ContactGroup | SuppressionList | None
+    if import_.group_id:
+        target = ContactGroup.objects.select_for_update(no_key=True).filter(pk=import_.group_id).first()
+    else:
+        lists = SuppressionList.objects.select_for_update(no_key=True)
+        target = lists.filter(pk=import_.suppression_list_id or 0).first()
+    if target is None:
+        raise ImportNotPossible("What this was to be imported into was deleted meanwhile.")
+    return target
+
+
+def _check(import_: Import, given: Given) -> None:
+    check_right(import_, import_.existing)
+    if not given.rows:
+        raise UploadError("There is nothing below the titles: no row was found.")
+    if not given.numbers and import_.existing == Existing.REPLACE:
+        raise UploadError(
+            "No row of the file has a number that can be called: replacing would only remove what is there. Nothing "
+            "was changed. Look at the reasons in the preview."
+        )
+
+
+def _end(import_: Import, given: Given, written: Written) -> None:
+    counts = {
+        "rows": given.rows,
+        "accepted": given.accepted,
+        "refused": given.refused,
+        "duplicate": given.duplicate,
+        **written.counts,
+    }
+    ended = Import.objects.filter(pk=import_.pk, state=ImportState.RUNNING).update(
+        state=ImportState.DONE,
+        rows=given.rows,
+        counts=counts,
+        reasons=dict(given.reasons.most_common()),
+        first_id=written.first_id,
+        last_id=written.last_id,
+        ended_at=timezone.now(),
+    )
+    if not ended:
+        raise Cancelled
+
+
+def _note(import_: Import, target: ContactGroup | SuppressionList, written: Written) -> None:
+    done = [f"{written.counts[what]:,} {what}" for what in ("added", "updated", "removed") if written.counts[what]]
+    if done:
+        note(target, **{_what(target): f"{', '.join(done)} by the {str(import_).lower()}"})
+
+
+def _what(target: ContactGroup | SuppressionList) -> str:
+    return "contacts" if isinstance(target, ContactGroup) else "numbers"
