@@ -13,7 +13,7 @@ from procrastinate.jobs import Status
 from calls.api import callbacks
 from calls.api.call import forget_answers
 from calls.audit import acting
-from calls.contacts import changes
+from calls.contacts import changes, importing
 from calls.dialing import checkup, handover, plan, progress, start, steer
 from calls.dialing.jobs import (
     callbacks_later,
@@ -21,12 +21,15 @@ from calls.dialing.jobs import (
     change_groups_later,
     check_carrier_later,
     deliver_what_is_due,
+    export_later,
     follow_later,
     hand_over_lane_later,
+    import_later,
     plan_later,
     start_later,
 )
-from calls.models import Batch, CallGroup, CallRequest, GroupChange, GroupState, RequestState
+from calls.exports import work as exporting
+from calls.models import Batch, CallGroup, CallRequest, Export, GroupChange, GroupState, Import, RequestState
 
 PLANS_KEPT = timedelta(days=30)
 """How long call requests that were never started are kept, and what became of group changes."""
@@ -93,6 +96,22 @@ def change_groups(change_id: str, address: str = "") -> None:
 
 
 @app.task
+def run_import(import_id: str, address: str = "") -> None:
+    """Carry out an import, or undo it, as somebody at `address` confirmed it."""
+    import_ = Import.objects.filter(pk=import_id).first()
+    if import_:
+        importing.work(import_, address)
+
+
+@app.task
+def write_export(export_id: str) -> None:
+    """Write the file of a large export."""
+    export = Export.objects.select_related("owner").filter(pk=export_id).first()
+    if export:
+        exporting.work(export)
+
+
+@app.task
 def deliver_callbacks() -> None:
     """Deliver callbacks that are due; goes on later while any is left."""
     at = callbacks.deliver()
@@ -145,6 +164,10 @@ def sweep(timestamp: int) -> None:
         start_later(request)
     for change in changes.lost(overdue):
         change_groups_later(change)
+    for import_ in importing.lost(overdue):
+        import_later(import_)
+    for export in exporting.lost(overdue):
+        export_later(export)
     uncancelled = CallGroup.objects.unfinished().filter(state=GroupState.CANCELLED, held__gt=0, state_at__lt=overdue)
     for group in uncancelled:
         cancel_held_later(group.pk)
@@ -196,10 +219,12 @@ def fold_activity(timestamp: int) -> None:
 @app.periodic(cron="17 3 * * *")
 @app.task(queueing_lock="tidy")
 def tidy(timestamp: int) -> None:
-    """Forget what was asked for long ago: requests never started, group changes, answers to programs, and sessions."""
+    """Forget what is old: requests never started, group changes, imports, exports, answers to programs, sessions."""
     old = CallRequest.objects.filter(created_at__lt=timezone.now() - PLANS_KEPT, call_group=None)
     old.delete()
     GroupChange.objects.filter(created_at__lt=timezone.now() - PLANS_KEPT).delete()
+    exporting.forget()
+    importing.forget_old()
     forget_answers()
     SessionStore.clear_expired()
 

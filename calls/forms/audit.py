@@ -20,15 +20,17 @@ from calls.models.keys import PREFIX_LENGTH
 LARGEST_ID = 2**63 - 1
 
 STEERED, SETTLED, PASSWORD, AGAIN = "state", "settled", "password", "callbacks"
+EXPORTED = ["exported", "downloaded"]
 
 DEEDS: dict[str, tuple[str, Q]] = {
     "created": ("Created, added or started", Q(action=CREATE)),
-    "changed": ("Changed", Q(action=UPDATE) & ~Q(changes__has_any_keys=[STEERED, SETTLED, PASSWORD, AGAIN])),
+    "changed": ("Changed", Q(action=UPDATE) & ~Q(changes__has_any_keys=[STEERED, SETTLED, PASSWORD, AGAIN, *EXPORTED])),
     "deleted": ("Deleted or removed", Q(action=DELETE)),
     "steered": ("Paused, resumed or cancelled", Q(action=UPDATE, changes__has_key=STEERED)),
     "settled": ("Settled unconfirmed calls", Q(action=UPDATE, changes__has_key=SETTLED)),
     "callbacks": ("Sent callbacks again", Q(action=UPDATE, changes__has_key=AGAIN)),
     "password": ("Set a password", Q(action=UPDATE, changes__has_key=PASSWORD)),
+    "exported": ("Exported", Q(action=UPDATE, changes__has_any_keys=EXPORTED)),
     "session": ("Signed in or out", Q(action=ACCESS)),
 }
 """What the filter calls each kind of deed, and which entries it means."""

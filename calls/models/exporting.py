@@ -63,7 +63,7 @@ class Export(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"Export: {self.title}"
+        return self.title
 
     @property
     def working(self) -> bool:

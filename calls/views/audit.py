@@ -1,20 +1,17 @@
-"""The audit log: who changed what, when, from where, before and after; one entry, and exports. For admins only."""
+"""The audit log: who changed what, when, from where, before and after; and one entry. For admins only."""
 
 from auditlog.models import LogEntry
 from django.contrib.auth.decorators import permission_required
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from calls.dialing import export
 from calls.forms.audit import AuditFilter
-from calls.history import EXPORT_COLUMNS, export_rows, read
+from calls.history import read
 from calls.models import SEE_EVERYTHING, User
-from calls.views.call_groups import csv_response
-from calls.views.paging import keyset, walk_rows
+from calls.views.paging import keyset
 
 NEWEST_FIRST = ("-timestamp", "-id")
 
@@ -54,14 +51,3 @@ def audit_log(request: HttpRequest) -> HttpResponse:
 def audit_entry(request: HttpRequest, pk: int) -> HttpResponse:
     """One entry with every value whole."""
     return render(request, "audit/entry.html", {"entry": read([get_object_or_404(_entries(), pk=pk)])[0]})
-
-
-@permission_required(SEE_EVERYTHING, raise_exception=True)
-@require_safe
-def audit_export(request: HttpRequest) -> HttpResponseBase:
-    """The entries that the filter asks for, as CSV: a row for each field. A wrong filter exports nothing."""
-    form = AuditFilter(request.GET)
-    if not form.is_valid():
-        return render(request, "audit/not_exported.html", {"form": form}, status=400)
-    rows = export_rows(walk_rows(form.narrow(_entries()), *NEWEST_FIRST))
-    return csv_response(export.lines(EXPORT_COLUMNS, rows), "audit-log.csv")

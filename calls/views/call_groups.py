@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import permission_required
 from django.db.models import QuerySet, Sum
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -15,11 +15,11 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from calls.contacts.search import digits_of
-from calls.dialing import export
 from calls.dialing.attention import Unsettled
 from calls.dialing.explain import calls as count_of_calls
 from calls.dialing.explain import explain
 from calls.dialing.situation import Situation, situations
+from calls.exports.kinds import dropped_rows
 from calls.forms.filters import STATES, CallGroupsFilter, CallsOfGroupFilter
 from calls.models import (
     IVR,
@@ -32,13 +32,12 @@ from calls.models import (
     ContactGroup,
     GroupState,
     Outcome,
-    PlannedCall,
     Sound,
     User,
 )
 from calls.obd.statuses import COMPLETED, HELD, NOT_REACHED, OPEN, UNCONFIRMED
 from calls.templatetags.looks import STATUS_ORDER, look_of
-from calls.views.paging import keyset, walk
+from calls.views.paging import keyset
 from calls.views.polling import Fragment, fragment_of, is_refresh, live, refreshed
 from calls.views.site import worker_alive
 
@@ -51,7 +50,7 @@ CALLBACKS_COUNTED = 1_000
 DROPPED = {
     Outcome.DUPLICATE: "Listed more than once",
     Outcome.INVALID: "Not a number that can be called",
-    Outcome.SUPPRESSED: "On the suppression list",
+    Outcome.SUPPRESSED: "On a suppression list",
 }
 """What a plan leaves out, in words."""
 
@@ -305,20 +304,14 @@ def _dropped(group: CallGroup) -> list[tuple[Outcome, str, int]]:
     return [(outcome, words, sums[outcome.value]) for outcome, words in DROPPED.items() if sums[outcome.value]]
 
 
-def _dropped_rows(group: CallGroup, outcome: str) -> QuerySet[PlannedCall]:
-    """The numbers that the group's plans dropped for this reason. Raises Http404 for another outcome."""
-    if outcome not in DROPPED:
-        raise Http404
-    requests = list(CallRequest.objects.filter(call_group=group).values_list("pk", flat=True)[:1_000])
-    return PlannedCall.objects.filter(request__in=requests, outcome=outcome)
-
-
 @permission_required("calls.view_callgroup", raise_exception=True)
 @require_safe
 def call_group_dropped(request: HttpRequest, pk: int, outcome: str) -> HttpResponse:
     """The numbers that were not called, with the reason of each."""
+    if outcome not in DROPPED:
+        raise Http404
     group = visible_group(request, pk)
-    page = keyset(_dropped_rows(group, outcome), request, "position", "id")
+    page = keyset(dropped_rows(group, outcome), request, "position", "id")
     words = DROPPED[Outcome(outcome)]
     tabs = [
         {
@@ -331,21 +324,3 @@ def call_group_dropped(request: HttpRequest, pk: int, outcome: str) -> HttpRespo
     ]
     context = {"group": group, "page": page, "outcome": outcome, "words": words, "tabs": tabs}
     return render(request, "call_groups/dropped.html", context)
-
-
-@permission_required("calls.view_callgroup", raise_exception=True)
-@require_safe
-def call_group_dropped_csv(request: HttpRequest, pk: int, outcome: str) -> StreamingHttpResponse:
-    """The same as a file."""
-    group = visible_group(request, pk)
-    rows = walk(_dropped_rows(group, outcome), "position", "id", columns=list(export.DROPPED_COLUMNS))
-    return csv_response(export.lines(export.DROPPED_COLUMNS.values(), rows), f"call-group-{pk}-{outcome}.csv")
-
-
-def csv_response(content: Any, name: str) -> StreamingHttpResponse:
-    """A CSV file to save, sent while it is made."""
-    return StreamingHttpResponse(
-        content,
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
-    )

@@ -1,35 +1,24 @@
-"""Calls: the search over all of them, one call with its timeline, and exports."""
+"""Calls: the search over all of them, and one call with its timeline and what was checked."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from django.contrib.auth.decorators import permission_required
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from calls.api.callbacks import values_of
-from calls.dialing import export
 from calls.dialing.changes import CARRIER, PORTAL
-from calls.forms.filters import CallsFilter, CallsOfGroupFilter
+from calls.dialing.checked import record_of
+from calls.forms.filters import CallsFilter
 from calls.models import IVR, Batch, Call, Callback, CallbackState, CallGroup, ListRole, Suppression, User
 from calls.obd.parameters import fill_callback
 from calls.obd.statuses import FINAL, Status
-from calls.views.call_groups import csv_response, visible_group
-from calls.views.paging import keyset, walk
+from calls.views.call_groups import visible_group
+from calls.views.paging import keyset
 from calls.views.polling import live
-
-NEWEST_FIRST = ("-created_at", "-id")
-BY_GROUP = ("-call_group_id", "-n")
-"""The same order for nearly all calls, along the index that finds the calls of some call groups."""
-
-
-def _order(form: CallsFilter, user: User) -> tuple[str, ...]:
-    return BY_GROUP if form.by_group(user) else NEWEST_FIRST
-
 
 # --- All calls -----------------------------------------------------------------------------------------------------
 
@@ -40,13 +29,13 @@ def calls(request: HttpRequest) -> HttpResponse:
     """All calls that this user may see, newest first, as filtered; refreshes itself while one of them is open."""
     user, form = cast("User", request.user), CallsFilter(request.GET)
     rows = form.narrow_for(user).select_related("call_group")
-    page = keyset(rows, request, *_order(form, user))
+    page = keyset(rows, request, *form.order_for(user))
     filtered = any(request.GET.get(name) for name in form.fields)
     context = {
         "form": form,
         "page": page,
         "filtered": filtered,
-        "query": _filter_query(request),
+        "query": filter_query(request),
         "newcomer": not filtered and not page.rows,
         "open_statuses": bool(form.errors.get("status") or request.GET.getlist("status")),
     }
@@ -54,46 +43,12 @@ def calls(request: HttpRequest) -> HttpResponse:
     return live(request, "calls/list.html", "rows", context, final=not is_open)
 
 
-def _filter_query(request: HttpRequest) -> str:
+def filter_query(request: HttpRequest) -> str:
     """The parameters of the filter, without those of the page."""
     query = request.GET.copy()
     for name in ("after", "before", "v"):
         query.pop(name, None)
     return query.urlencode()
-
-
-# --- Exports -------------------------------------------------------------------------------------------------------
-
-
-@permission_required("calls.view_call", raise_exception=True)
-@require_safe
-def calls_export(request: HttpRequest) -> HttpResponseBase:
-    """The calls that the search finds, as CSV."""
-    user, form = cast("User", request.user), CallsFilter(request.GET)
-    if not form.is_valid():
-        return _not_exported(request, form)
-    return _export(form.narrow_for(user), _order(form, user), "calls.csv")
-
-
-@permission_required("calls.view_call", raise_exception=True)
-@require_safe
-def call_group_export(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """The calls of one call group that its page shows, as CSV."""
-    group = visible_group(request, pk)
-    form = CallsOfGroupFilter(request.GET)
-    if not form.is_valid():
-        return _not_exported(request, form)
-    return _export(form.narrow(Call.objects.filter(call_group=group)), ("n",), f"call-group-{pk}.csv")
-
-
-def _export(rows: QuerySet[Call], order: tuple[str, ...], name: str) -> StreamingHttpResponse:
-    columns = ["call_group_id", *export.CALL_COLUMNS]
-    return csv_response(export.call_lines(walk(rows, *order, columns=columns)), name)
-
-
-def _not_exported(request: HttpRequest, form: CallsOfGroupFilter) -> HttpResponse:
-    """A wrong filter exports nothing: it says what is wrong with it."""
-    return render(request, "calls/not_exported.html", {"form": form}, status=400)
 
 
 # --- One call ------------------------------------------------------------------------------------------------------
@@ -134,6 +89,7 @@ def call(request: HttpRequest, pk: int, n: int) -> HttpResponse:
     """One call with all that is known of it; refreshes itself until its status is final and its callback sent."""
     group = visible_group(request, pk)
     found = get_object_or_404(Call.objects.visible_to(request.user), call_group=group, n=n)
+    found.call_group = group
     callback = Callback.objects.filter(call=found).first() if group.callback else None
     batch = _batch_of(group, n)
     context = {
@@ -142,6 +98,7 @@ def call(request: HttpRequest, pk: int, n: int) -> HttpResponse:
         "status": Status(found.status),
         "events": timeline(found, group),
         "batch": batch,
+        "record": record_of(found, batch),
         "confirmed_at": _confirmed_at(found, batch),
         "given_up": _given_up(found),
         "keys": _keys(cast("User", request.user), group, found),

@@ -43,23 +43,6 @@ def keyset(rows: QuerySet[M], request: HttpRequest, *fields: str, size: int = PA
     return Page(found, first, _write(found[-1], fields) if more else "")
 
 
-def walk(rows: QuerySet[M], *fields: str, columns: Sequence[str], step: int = 2_000) -> Iterator[tuple[Any, ...]]:
-    """The `columns` of all `rows` in the order of `fields` (see :func:`keyset`), a step at a time.
-
-    Memory stays flat and no query or transaction lasts long, however many rows there are.
-    """
-    order, keys = list(fields), [field.lstrip("-") for field in fields]
-    chosen = rows.order_by(*fields).values_list(*keys, *columns)
-    cursor: list[Any] = []
-    while True:
-        found = list((chosen.filter(_beyond(order, cursor)) if cursor else chosen)[:step])
-        for row in found:
-            yield row[len(keys) :]
-        if len(found) < step:
-            return
-        cursor = list(found[-1][: len(keys)])
-
-
 def walk_rows(rows: QuerySet[M], *fields: str, step: int = 500) -> Iterator[M]:
     """All `rows` in the order of `fields`, whole, a step at a time: as :func:`walk`."""
     order = list(fields)

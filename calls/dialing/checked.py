@@ -1,0 +1,174 @@
+"""What was checked before calls were handed over, and why others were not: what an inspector asks for (FIELD.md).
+
+The facts are those of `Batch.rules`, written down at each hand-over; here they are said in words.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from django.db.models import OuterRef, Subquery
+
+from calls.models import Batch, Call, CallGroup, GroupState, KeptBy, Sound, Traffic
+from calls.obd.statuses import Status
+
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+EVERY_DAY = len(WEEKDAYS)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was checked before one hand-over. Texts are empty where nothing is known."""
+
+    at: datetime
+    traffic: str
+    place: str
+    local: list[str]
+    hours: str
+    weekdays: str
+    holidays: str
+    cap: str
+    lists: list[str]
+    override: str
+    reference: str
+    sha256: str
+    still: bool | None
+    """Whether it would still play that audio, or message; None where that can't be known."""
+
+    @property
+    def played(self) -> str:
+        """Whether what was played is still the same, in words."""
+        if self.still is None:
+            return "The carrier's own: it alone knows what it played."
+        return "Still the same today." if self.still else "It was replaced or deleted since."
+
+
+@dataclass(frozen=True)
+class Record:
+    """A call with what was checked: the last entry of `checks` is that of the hand-over that counts."""
+
+    call: Call
+    group: CallGroup
+    batch: Batch | None
+    checks: list[Checked]
+    why: str
+    """Why it was not handed over; empty if it was."""
+
+    @property
+    def last(self) -> Checked | None:
+        """What was checked before the hand-over that counts."""
+        return self.checks[-1] if self.checks else None
+
+
+def records(calls: Iterable[Call]) -> list[Record]:
+    """These calls, which come with their call groups, with what was checked; in a few queries."""
+    listed = list(calls)
+    batches = _batches(listed)
+    kept = _kept_audio(batches.values())
+    return [_record(call, batches.get(call.pk), kept) for call in listed]
+
+
+def record_of(call: Call, batch: Batch | None) -> Record:
+    """The same of one call, whose batch is known."""
+    return _record(call, batch, _kept_audio([batch] if batch else []))
+
+
+def _record(call: Call, batch: Batch | None, kept: dict[str, str]) -> Record:
+    checks = [_checked(entry, call.call_group, kept) for entry in (batch.rules or [] if batch else [])]
+    return Record(call, call.call_group, batch, checks, why_not(call, batch))
+
+
+def _batches(calls: Sequence[Call]) -> dict[int, Batch]:
+    """The batch of each call, by the call's ID."""
+    earlier = Batch.objects.filter(call_group=OuterRef("call_group"), first__lte=OuterRef("n")).order_by("-first")
+    found = Call.objects.filter(pk__in=[call.pk for call in calls])
+    ids = dict(found.annotate(batch=Subquery(earlier.values("pk")[:1])).values_list("pk", "batch"))
+    batches = Batch.objects.in_bulk([pk for pk in ids.values() if pk])
+    found_for = {call.pk: batches.get(ids.get(call.pk, 0)) for call in calls}
+    # A group of the carrier's own is one batch, whose calls are learnt later.
+    return {call.pk: b for call in calls if (b := found_for[call.pk]) and (b.last >= call.n or not b.last)}
+
+
+def _kept_audio(batches: Iterable[Batch]) -> dict[str, str]:
+    """The checksum that each sound which was played has today, by its reference."""
+    played = {entry.get("played", {}).get("reference", "") for batch in batches for entry in batch.rules or []}
+    numbers = [number for number, _, kind in (text.partition(".") for text in played) if kind == "sound"]
+    return {f"{n}.sound": sha for n, sha in Sound.objects.filter(number__in=numbers).values_list("number", "sha256")}
+
+
+# --- In words ------------------------------------------------------------------------------------------------------
+
+
+def _checked(entry: dict[str, Any], group: CallGroup, kept: dict[str, str]) -> Checked:
+    played = entry.get("played") or {}
+    traffic, holiday, cap = entry.get("traffic", ""), entry.get("holiday", ""), entry.get("cap")
+    return Checked(
+        at=datetime.fromisoformat(entry["at"]),
+        traffic=str(Traffic(traffic).label) if traffic in Traffic.values else traffic,
+        place=entry.get("place", ""),
+        local=[f"{when} ({zone})" for zone, when in entry.get("local", {}).items()],
+        hours=entry.get("hours", ""),
+        weekdays=_weekdays(entry.get("weekdays", [])),
+        holidays=_holidays(entry.get("holidays", False), holiday),
+        cap="no limit" if cap is None else f"at most {cap} a day",
+        lists=[_list(each) for each in entry.get("lists", [])],
+        override=_override(entry.get("override")),
+        reference=played.get("reference", ""),
+        sha256=played.get("sha256", ""),
+        still=_still(played, group, kept),
+    )
+
+
+def _weekdays(days: Sequence[int]) -> str:
+    return "every day" if len(days) == EVERY_DAY else ", ".join(WEEKDAYS[day] for day in days)
+
+
+def _holidays(looked_at: bool, holiday: str) -> str:
+    if not looked_at:
+        return "called on them too"
+    return f"not called on them; that day was {holiday}" if holiday else "not called on them; it was none"
+
+
+def _list(listed: dict[str, Any]) -> str:
+    """`Do not call, version 12, scrubbed on 14 Mar 2026`."""
+    day = date.fromisoformat(listed["scrubbed_on"]) if listed.get("scrubbed_on") else None
+    scrubbed = f"scrubbed on {day.day} {day:%b %Y}" if day else "never scrubbed"
+    return f"{listed.get('name', '')}, version {listed.get('version', 0)}, {scrubbed}"
+
+
+def _override(override: dict[str, Any] | None) -> str:
+    return f"{override.get('reason', '')} ({override.get('by', '')}, {override.get('at', '')})" if override else ""
+
+
+def _still(played: dict[str, Any], group: CallGroup, kept: dict[str, str]) -> bool | None:
+    reference, sha256 = played.get("reference", ""), played.get("sha256", "")
+    if not sha256:
+        return None
+    return bool((kept.get(reference) if reference else digest_of(group.message)) == sha256)
+
+
+def digest_of(message: str) -> str:
+    """The SHA-256 of a message that is spoken."""
+    return hashlib.sha256(message.encode()).hexdigest()
+
+
+# --- Not handed over -----------------------------------------------------------------------------------------------
+
+
+def why_not(call: Call, batch: Batch | None) -> str:
+    """Why this call, which comes with its call group, was not handed over; empty if it was."""
+    if call.handed_over_at or call.status == Status.SENDING:
+        return ""
+    if call.status != Status.HELD:
+        note = str(call.timeline[-1][4]) if call.timeline else ""
+        return note or Status(call.status).meaning
+    group = call.call_group
+    if group.state == GroupState.PAUSED:
+        return f"Held: the call group is paused. {group.state_reason}".strip()
+    if group.state == GroupState.CANCELLED:
+        return "Held: it is about to be cancelled."
+    if batch and batch.kept_by == KeptBy.HOURS:
+        return "Held: it waits for calling hours."
+    return "Held: its turn has not come."

@@ -1,0 +1,1 @@
+"""Tables to save as CSV files and Excel workbooks: small ones at once, large ones by a worker."""

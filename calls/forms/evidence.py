@@ -1,0 +1,48 @@
+"""The form of the evidence for one number."""
+
+from django import forms
+from django.conf import settings
+from django.db.models import QuerySet
+
+from calls.contacts.numbers import NumberError, normalise
+from calls.forms.filters import Period
+from calls.models import Call, Outcome, PlannedCall, Suppression
+
+
+class EvidenceForm(Period):
+    """For which number, over what time."""
+
+    number = forms.CharField(
+        label="Number",
+        max_length=100,
+        error_messages={"required": "Type a number."},
+        widget=forms.TextInput(attrs={"inputmode": "tel", "autocomplete": "off", "placeholder": "As you know it"}),
+    )
+    field_order = ["number", "since", "until"]
+
+    def clean_number(self) -> str:
+        """The number as E.164."""
+        try:
+            return normalise(self.cleaned_data["number"], settings.DEFAULT_REGION)
+        except NumberError as error:
+            raise forms.ValidationError(f"“{self.cleaned_data['number']}” is no phone number: {error}.") from None
+
+    def calls(self) -> QuerySet[Call]:
+        """The calls to the number, of a valid form."""
+        found = Call.objects.filter(number=self.cleaned_data["number"])
+        return self.in_period(found).select_related("call_group__owner", "call_group__api_key")
+
+    def left_out(self) -> QuerySet[PlannedCall]:
+        """Where a started call group left the number out, because it is suppressed or was called often enough."""
+        found = PlannedCall.objects.filter(
+            number=self.cleaned_data["number"],
+            outcome__in=[Outcome.SUPPRESSED.value, Outcome.CAPPED.value],
+            request__call_group__isnull=False,
+        )
+        found = self.in_period(found, "request__created_at").select_related("request__call_group__owner")
+        return found.order_by("-request__created_at", "-pk")
+
+    def suppressions(self) -> QuerySet[Suppression]:
+        """The lists that the number is on today."""
+        found = Suppression.objects.filter(number=self.cleaned_data["number"])
+        return found.select_related("list", "added_by").order_by("-added_at", "-pk")
