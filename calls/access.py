@@ -21,6 +21,7 @@ VIEWS = (
     "view_contact",
     "view_suppression",
     "view_suppressionlist",
+    "view_callingrule",
     "view_sound",
     "view_ivr",
     "view_apikey",

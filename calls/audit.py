@@ -13,7 +13,7 @@ from auditlog.models import LogEntry
 from auditlog.registry import auditlog
 from django.db.models import Model
 
-from calls.models import IVR, APIKey, CallGroup, Contact, ContactGroup, Sound, Suppression, User
+from calls.models import IVR, APIKey, CallGroup, CallingRule, Contact, ContactGroup, Sound, Suppression, User
 
 COUNTS = ["total", "held", "open", "version", "ended_at"]
 
@@ -32,6 +32,7 @@ def register() -> None:
         _watch(model)
     _watch(Sound, without=["peaks"])  # 400 figures that the checksum stands for
     _watch(CallGroup, without=[*COUNTS, "similarity"], linked=["contact_groups"])
+    _watch(CallingRule)
     _watch(APIKey, without=["digest", "next_at", "last_used_at", "last_used_from"])
 
 

@@ -18,7 +18,7 @@ from django.urls import reverse
 
 from calls.audit import API_KEY
 from calls.history_words import deed, field_label, is_said, kind_label, thing_word, value
-from calls.models import IVR, APIKey, CallGroup, Contact, ContactGroup, Sound, Suppression, User
+from calls.models import IVR, APIKey, CallGroup, CallingRule, Contact, ContactGroup, Sound, Suppression, User
 
 PORTAL = "The portal"
 """Who does what nobody else did: a worker, or a command on its machine."""
@@ -201,6 +201,8 @@ class _Found:
 
     def page(self, model: type[Model] | None, pk: str) -> str:
         """The address of the thing's page; empty if it has none, or is gone."""
+        if model is CallingRule:  # all three have one page
+            return reverse("calling_rules")
         return self._pages[model].get(_pk(pk) or 0, "") if model in self._pages else ""
 
     def name(self, model: type[Model] | None, field: str, text: Any) -> str:

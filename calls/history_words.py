@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from calls.audit import NEW_PASSWORD
 from calls.models import APIKey, CallGroup, Contact, Suppression, User
+from calls.models.rules import WEEKDAYS
 from calls.templatetags.portal import zone_of
 
 CREATE, UPDATE, DELETE, ACCESS = (
@@ -28,6 +29,7 @@ THINGS = {"suppression": "suppressed number", "accessattempt": "lock after wrong
 
 LABELS = {
     "api_key": "API key",
+    "closed_days": "further days without calls",
     "created_by": "created by",
     "due_at": "handed over from",
     "file": "file",
@@ -36,6 +38,9 @@ LABELS = {
     "is_active": "may sign in",
     "is_staff": "may open Django's admin",
     "is_superuser": "superuser",
+    "override_at": "overridden at",
+    "override_by": "overridden by",
+    "override_reason": "reason for the override",
     "newgroup": "a call group of its own",
     "peak_dbfs": "peak (dBFS)",
     "play": "what is played",
@@ -47,6 +52,7 @@ LABELS = {
     "state_by": "decided by",
     "state_reason": "reason",
     "waits": "who waits",
+    "weekdays": "days with calls",
 }
 """Plain names of fields where the model's own says less."""
 
@@ -100,6 +106,7 @@ def _special(model: type[Model] | None, changes: Changes) -> list[tuple[bool, st
     state, active = _after(changes, "state"), _after(changes, "is_active")
     return [
         (model is CallGroup and state in STEERED, STEERED.get(state, "")),
+        (model is CallGroup and "override_reason" in changes, "overrode the calling rules of"),
         (model is CallGroup and "settled" in changes, "settled unconfirmed calls of"),
         (model is CallGroup and "callbacks" in changes, "sent callbacks again of"),
         (model is User and "password" in changes, "set the password of"),
@@ -147,10 +154,8 @@ def value(model: type[Model] | None, name: str, held: Any) -> str:
         return ""
     if field.choices:
         return str(dict(field.flatchoices).get(text, text))
-    for kind, say in SAYERS.items():
-        if isinstance(field, kind):
-            return say(text)
-    return text
+    say = SAYERS_OF.get(name) or next((say for kind, say in SAYERS.items() if isinstance(field, kind)), str)
+    return say(text)
 
 
 def _moment(text: str) -> str:
@@ -175,6 +180,14 @@ def _json(text: str) -> str:
     return "" if held is None else _plain(held)
 
 
+def _weekdays(text: str) -> str:
+    """ "Monday, Tuesday" for `[0, 1]`."""
+    try:
+        return ", ".join(WEEKDAYS[day] for day in json.loads(text))
+    except (ValueError, TypeError, IndexError):
+        return text
+
+
 def _plain(held: Any) -> str:
     return str(held) if isinstance(held, str) else json.dumps(held, ensure_ascii=False)
 
@@ -185,3 +198,6 @@ SAYERS: dict[type["Field[Any, Any]"], Callable[[str], str]] = {
     JSONField: _json,
 }
 """How values of each kind of field are said."""
+
+SAYERS_OF = {"weekdays": _weekdays}
+"""The same of fields by their name."""

@@ -12,6 +12,7 @@ from calls.views import (
     audit,
     call_groups,
     callbacks,
+    calling_rules,
     calls,
     carrier,
     combine,
@@ -114,6 +115,9 @@ urlpatterns = [
     path("suppression/added/", suppression.suppression_added, name="suppression_added"),
     path("suppression/added.csv", suppression.suppression_added_csv, name="suppression_added_csv"),
     path("suppression/<int:pk>/remove/", suppression.suppression_remove, name="suppression_remove"),
+    # When people may be called
+    path("calling-rules/", calling_rules.calling_rules, name="calling_rules"),
+    path("calling-rules/<str:traffic>/", calling_rules.calling_rule, name="calling_rule"),
     # What is heard
     path("sounds/", sounds.sounds, name="sounds"),
     path("sounds/new/", sounds.sound_new, name="sound_new"),

@@ -128,6 +128,11 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
     "suppression_added": [("", "403 404 404 404 404", "403 405 405 405 405")],
     "suppression_added_csv": [("", "403 404 404 404 404", "403 405 405 405 405")],
     "suppression_remove": [("suppressed", ADMIN_SEES, ADMIN_DOES)],
+    "calling_rules": [("", EVERYBODY, NOT_SO), (" ?number=abc", EVERYBODY, NOT_SO)],
+    "calling_rule": [
+        ("promotional", ADMIN_SEES, ADMIN_ERRS),
+        ("nonsense", "403 403 403 403 404", "403 403 403 403 404"),
+    ],
     "sounds": [("", EVERYBODY, NOT_SO)],
     "sound_new": [("", ADMIN_SEES, ADMIN_ERRS)],
     "sound": [("sound", ROW, NOT_SO)],

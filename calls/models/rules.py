@@ -23,6 +23,9 @@ MEANINGS = {
 }
 
 
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
 def every_day() -> list[int]:
     """Monday (0) to Sunday (6)."""
     return list(range(7))

@@ -135,6 +135,19 @@ def suppression_remove(web: Client, boss: User) -> Iterator[str]:
     )
 
 
+# --- Calling rules -------------------------------------------------------------------------------------------------
+
+
+def calling_rule(web: Client, boss: User) -> Iterator[str]:
+    typed = {"hours": "10:00-20:00", "weekdays": ["0", "1"], "holidays": "on", "closed_days": "2026-12-24"}
+    web.post("/calling-rules/service/", typed | {"daily_cap": "3"})
+    days = "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday -> Monday, Tuesday"
+    yield (
+        f"boss changed calling rule Service calls | hours:  -> 10:00-20:00; days with calls: {days}; "
+        "not on public holidays: no -> yes; further days without calls:  -> 2026-12-24; calls a day:  -> 3"
+    )
+
+
 # --- Sounds and IVRs -----------------------------------------------------------------------------------------------
 
 
@@ -323,7 +336,7 @@ DEEDS: dict[str, Deed] = {
         contact_group_new, contact_group_edit, contact_group_delete, contacts_add, contact_new, contact_edit,
         contact_delete, group_change_confirm, suppression_add, suppression_remove, sound_new, sound_edit,
         sound_delete, ivr_new, ivr_edit, ivr_delete, user_new, user, user_activate, user_password, user_choices,
-        password_change, login, logout, api_key_new, api_key_revoke, preflight_confirm, call_group_pause,
+        password_change, login, logout, calling_rule, api_key_new, api_key_revoke, preflight_confirm, call_group_pause,
         call_group_resume, call_group_cancel, call_group_placed, call_group_not_placed, callback_again,
         callbacks_again,
     )

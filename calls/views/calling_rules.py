@@ -1,0 +1,91 @@
+"""The calling rules: what holds for each traffic type, changing it, and what it means for one number."""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+from django.contrib import messages
+from django.contrib.auth.decorators import permission_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_safe
+
+from calls.dialing.hours import Rule
+from calls.dialing.tryout import try_number
+from calls.forms.calling_rules import CallingRuleForm, NumberTried
+from calls.models import CallingRule, Traffic
+from calls.models.rules import WEEKDAYS
+
+HOLIDAYS_SHOWN = 3
+"""How many public holidays of the portal's own country are named as an example."""
+
+DAYS_SHOWN = 6
+"""How many further closed days are listed."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A traffic type's rule as the page says it. `opens_at` (aware) is when people at the portal's own place may be
+    called next: `now` if they may be called now, None if they may not within two weeks."""
+
+    traffic: Traffic
+    row: CallingRule
+    rule: Rule
+    now: datetime
+
+    @property
+    def weekdays(self) -> str:
+        """The days of the week on which calls are made, in words."""
+        names = [name for day, name in enumerate(WEEKDAYS) if day in self.rule.weekdays]
+        return "every day" if len(names) == len(WEEKDAYS) else ", ".join(names)
+
+    @property
+    def closed_days(self) -> list[date]:
+        """Further days without calls that are still to come."""
+        return sorted(day for day in self.rule.closed if day >= timezone.localdate(self.now))[:DAYS_SHOWN]
+
+    @property
+    def more_closed_days(self) -> int:
+        """How many days without calls are not listed: later ones, and those that have passed."""
+        return len(self.rule.closed) - len(self.closed_days)
+
+    @property
+    def opens_at(self) -> datetime | None:
+        """When people where the portal is may be called next."""
+        return self.rule.next_opening("", self.now)
+
+
+@require_safe
+@permission_required("calls.view_callingrule", raise_exception=True)
+def calling_rules(request: HttpRequest) -> HttpResponse:
+    """What holds for each traffic type; with `number`, what that means for this number now."""
+    form = NumberTried(request.GET if "number" in request.GET else None)
+    now = timezone.now()
+    rows = CallingRule.objects.in_bulk(list(Traffic.values))
+    shown = [Shown(traffic, rows[traffic], Rule.of(traffic), now) for traffic in Traffic if traffic in rows]
+    tried = try_number(form.cleaned_data["number"]) if form.is_valid() else None
+    return render(request, "calling_rules/page.html", {"rules": shown, "form": form, "tried": tried, "now": now})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@permission_required("calls.change_callingrule", raise_exception=True)
+def calling_rule(request: HttpRequest, traffic: str) -> HttpResponse:
+    """Change the rule of one traffic type."""
+    if traffic not in Traffic.values:
+        raise Http404
+    row = get_object_or_404(CallingRule, pk=traffic)
+    form = CallingRuleForm(request.POST if request.method == "POST" else None, instance=row)
+    if form.is_valid():
+        form.save()
+        messages.success(request, f"The rule for {row.traffic} calls was saved. It holds from now on.")
+        return redirect("calling_rules")
+    context = {"form": form, "traffic": Traffic(traffic), "examples": _next_holidays()}
+    return render(request, "calling_rules/form.html", context)
+
+
+def _next_holidays() -> list[tuple[date, str]]:
+    """The next public holidays where the portal is."""
+    rule, now = replace(Rule.of(Traffic.PROMOTIONAL), holidays=True), timezone.now()
+    days = (now + timedelta(days=number) for number in range(366))
+    found = ((timezone.localdate(day), name) for day in days if (name := rule.holiday("", day)))
+    return [each for each, _ in zip(found, range(HOLIDAYS_SHOWN), strict=False)]
