@@ -35,6 +35,7 @@ from calls.models import (
     ContactGroup,
     Sound,
     Suppression,
+    SuppressionList,
     User,
 )
 
@@ -129,6 +130,12 @@ admin.site.register(
     list_display=["number", "reason", "source", "added_by", "added_at"],
     list_select_related=["added_by"],
     search_fields=["number__startswith"],
+)
+admin.site.register(
+    SuppressionList,
+    ReadOnly,
+    list_display=["name", "role", "category", "source", "scrubbed_on", "ends_on", "size", "version"],
+    search_fields=["name"],
 )
 admin.site.register(
     Sound,

@@ -13,7 +13,18 @@ from auditlog.models import LogEntry
 from auditlog.registry import auditlog
 from django.db.models import Model
 
-from calls.models import IVR, APIKey, CallGroup, CallingRule, Contact, ContactGroup, Sound, Suppression, User
+from calls.models import (
+    IVR,
+    APIKey,
+    CallGroup,
+    CallingRule,
+    Contact,
+    ContactGroup,
+    Sound,
+    Suppression,
+    SuppressionList,
+    User,
+)
 
 COUNTS = ["total", "held", "open", "version", "ended_at"]
 
@@ -28,6 +39,7 @@ def register() -> None:
     """Watch the models that people change."""
     _watch(User, without=["password", "last_login"], linked=["groups", "contact_groups", "sounds", "ivrs"])
     _watch(ContactGroup, without=["size"])
+    _watch(SuppressionList, without=["size", "version"])
     for model in (Contact, Suppression, IVR):
         _watch(model)
     _watch(Sound, without=["peaks"])  # 400 figures that the checksum stands for

@@ -18,7 +18,18 @@ from django.urls import reverse
 
 from calls.audit import API_KEY
 from calls.history_words import deed, field_label, is_said, kind_label, thing_word, value
-from calls.models import IVR, APIKey, CallGroup, CallingRule, Contact, ContactGroup, Sound, Suppression, User
+from calls.models import (
+    IVR,
+    APIKey,
+    CallGroup,
+    CallingRule,
+    Contact,
+    ContactGroup,
+    Sound,
+    Suppression,
+    SuppressionList,
+    User,
+)
 
 PORTAL = "The portal"
 """Who does what nobody else did: a worker, or a command on its machine."""
@@ -32,6 +43,7 @@ CHANGES_SHOWN, VALUE_SHOWN = 6, 120
 PAGES: dict[type[Model], tuple[str, tuple[str, ...]]] = {
     ContactGroup: ("contact_group", ("pk",)),
     Contact: ("contact_edit", ("group_id", "pk")),
+    SuppressionList: ("suppression_list", ("pk",)),
     CallGroup: ("call_group", ("pk",)),
     Sound: ("sound", ("number",)),
     IVR: ("ivr", ("number",)),
@@ -223,7 +235,7 @@ def _other(model: type[Model] | None, name: str) -> type[Model] | None:
 
 def _pages(model: type[Model], ids: set[int]) -> dict[int, str]:
     """The addresses of the pages of these things that still exist."""
-    if model is Suppression:  # no page of its own: the list, narrowed to it
+    if model is Suppression:  # no page of its own: the lists, narrowed to it
         numbers = Suppression.objects.filter(pk__in=ids).values_list("pk", "number")
         return {pk: f"{reverse('suppression')}?{urlencode({'q': number})}" for pk, number in numbers}
     if model not in PAGES:

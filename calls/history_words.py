@@ -21,10 +21,13 @@ CREATE, UPDATE, DELETE, ACCESS = (
     LogEntry.Action.CREATE, LogEntry.Action.UPDATE, LogEntry.Action.DELETE, LogEntry.Action.ACCESS,
 )  # fmt: skip
 
-KINDS = {"suppression": "Suppression list", "accessattempt": "Lock after wrong passwords"}
+KINDS = {"suppression": "Suppressed number", "accessattempt": "Lock after wrong passwords", "export": "Export"}
 """What a kind of things is called where that is not the model's own name."""
 
-THINGS = {"suppression": "suppressed number", "accessattempt": "lock after wrong passwords"}
+NOTED = ("accessattempt", "export")
+"""Kinds whose rows are not watched: what is done with them is noted."""
+
+THINGS = {"suppression": "suppressed number", "accessattempt": "lock after wrong passwords", "export": "the table"}
 """The same in a sentence, before the name of one."""
 
 LABELS = {
@@ -72,7 +75,8 @@ def kinds() -> dict[str, str]:
     labels = {
         model._meta.model_name or "": _label(model._meta.model_name or "", model) for model in auditlog.get_models()
     }
-    return dict(sorted((labels | {"accessattempt": KINDS["accessattempt"]}).items(), key=lambda item: item[1].lower()))
+    labels |= {name: KINDS[name] for name in NOTED}
+    return dict(sorted(labels.items(), key=lambda item: item[1].lower()))
 
 
 def _label(name: str, model: type[Model] | None) -> str:
@@ -113,8 +117,9 @@ def _special(model: type[Model] | None, changes: Changes) -> list[tuple[bool, st
         (model is User and active == "False", "deactivated"),
         (model is User and active == "True", "activated"),
         (model is APIKey and "revoked_at" in changes, "revoked"),
-        (model is Suppression and "numbers" in changes, "added"),
         ("lock" in changes, "ended"),
+        ("exported" in changes, "exported"),
+        ("downloaded" in changes, "downloaded"),
     ]
 
 

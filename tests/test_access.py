@@ -17,6 +17,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from calls.access import give_role
 from calls.contacts.combine import Combination
+from calls.contacts.importing import receive
 from calls.demo import create as create_demo
 from calls.dialing.plan import make_plan
 from calls.dialing.request import Options
@@ -34,8 +35,10 @@ from calls.models import (
     Contact,
     ContactGroup,
     GroupChange,
+    ListRole,
     Sound,
     Suppression,
+    SuppressionList,
     User,
 )
 from calls.models.dialing import BatchState
@@ -55,6 +58,7 @@ EVERYBODY, NOBODY, NOT_SO = "200 200 200 200 200", "404 404 404 404 404", "405 4
 ROW = "200 200 404 200 200"
 ADMIN_SEES, ADMIN_DOES, ADMIN_ERRS = "403 403 403 403 200", "403 403 403 403 302", "403 403 403 403 200"
 EDITOR_SEES, EDITOR_DOES = "403 200 404 200 200", "403 302 404 302 302"
+IMPORTER, OTHERS_IMPORT = "404 200 404 200 200", "404 404 404 404 200"
 
 TABLE: dict[str, list[tuple[str, str, str]]] = {
     # name: arguments, GET, POST without any field
@@ -117,17 +121,28 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
         ("change", "403 405 405 405 405", "403 404 404 404 302"),
     ],
     "contact_group_delete": [("contacts", ADMIN_SEES, ADMIN_DOES)],
-    "contacts_add": [("contacts", EDITOR_SEES, EDITOR_SEES)],
-    "contacts_added": [("contacts", "403 404 404 404 404", "403 405 405 405 405")],
-    "contacts_added_csv": [("contacts", "403 404 404 404 404", "403 405 405 405 405")],
+    "contact_group_import": [("contacts", EDITOR_SEES, EDITOR_SEES)],
+    "contact_group_imports": [("contacts", EDITOR_SEES, NOT_SO)],
+    "import": [("own-import", IMPORTER, IMPORTER), ("import", OTHERS_IMPORT, OTHERS_IMPORT)],
+    "import_confirm": [("own-import", NOT_SO, IMPORTER), ("import", NOT_SO, OTHERS_IMPORT)],
+    "import_cancel": [("own-import", NOT_SO, "404 302 404 302 302"), ("import", NOT_SO, "404 404 404 404 302")],
+    "import_undo": [("own-import", "404 302 404 302 302", IMPORTER), ("import", "404 404 404 404 302", OTHERS_IMPORT)],
+    "import_refused": [("own-import", IMPORTER, NOT_SO), ("import", OTHERS_IMPORT, NOT_SO)],
+    "import_repeated": [("own-import", IMPORTER, NOT_SO), ("import", OTHERS_IMPORT, NOT_SO)],
     "contact_new": [("contacts", EDITOR_SEES, EDITOR_SEES)],
     "contact_edit": [("contacts contact", EDITOR_SEES, EDITOR_SEES)],
     "contact_delete": [("contacts contact", EDITOR_SEES, EDITOR_DOES)],
     "suppression": [("", EVERYBODY, NOT_SO)],
-    "suppression_add": [("", "403 200 200 200 200", "403 200 200 200 200")],
-    "suppression_added": [("", "403 404 404 404 404", "403 405 405 405 405")],
-    "suppression_added_csv": [("", "403 404 404 404 404", "403 405 405 405 405")],
-    "suppression_remove": [("suppressed", ADMIN_SEES, ADMIN_DOES)],
+    "suppression_list": [("list", EVERYBODY, NOT_SO)],
+    "suppression_list_new": [("", ADMIN_SEES, ADMIN_ERRS)],
+    "suppression_list_edit": [("list", ADMIN_SEES, ADMIN_ERRS)],
+    "suppression_list_delete": [("list", ADMIN_SEES, ADMIN_DOES), ("portals-list", ADMIN_SEES, ADMIN_ERRS)],
+    "suppression_list_import": [
+        ("list", "403 200 200 200 200", "403 200 200 200 200"),
+        ("portals-list", "403 404 404 404 404", "403 404 404 404 404"),
+    ],
+    "suppression_list_imports": [("list", "403 200 200 200 200", NOT_SO)],
+    "suppression_remove": [("list suppressed", ADMIN_SEES, ADMIN_DOES)],
     "calling_rules": [("", EVERYBODY, NOT_SO), (" ?number=abc", EVERYBODY, NOT_SO)],
     "calling_rule": [
         ("promotional", ADMIN_SEES, ADMIN_ERRS),
@@ -258,13 +273,18 @@ def world(db: None) -> World:
     Batch.objects.filter(pk=batch.pk).update(state=BatchState.UNCONFIRMED)
     Call.objects.filter(call_group=group, n=3).update(status="BUSY")
     contacts = ContactGroup.objects.create(name="Customers")
+    suppressions = SuppressionList.objects.create(name="Register")
     words = {
         "group": group.pk,
         "batch": batch.pk,
         "callback": Callback.objects.get().pk,
         "contacts": contacts.pk,
         "contact": Contact.objects.create(group=contacts, number="+442079460001").pk,
-        "suppressed": Suppression.objects.create(number="+442079460002", reason="Asked").pk,
+        "list": suppressions.pk,
+        "portals-list": SuppressionList.objects.get(role=ListRole.OPT_OUT).pk,
+        "suppressed": Suppression.objects.create(list=suppressions, number="+442079460002", reason="Asked").pk,
+        "import": receive(people["admin"], contacts, pasted="+442079460001").pk,
+        **{f"{name}'s-import": receive(user, contacts, pasted="+442079460001").pk for name, user in people.items()},
         "sound": Sound.objects.get().number,
         "ivr": IVR.objects.get().number,
         "user": make_user("viewer").pk,

@@ -22,7 +22,7 @@ METHODS = {
     "voice.call": Method(
         "Start calls",
         "Calls phone numbers or the contacts of contact groups, and plays a sound, an IVR or a spoken text. "
-        "Numbers that are repeated, on the suppression list or invalid are not called: the answer lists them with "
+        "Numbers that are repeated, on a suppression list or invalid are not called: the answer lists them with "
         "the status DUPLICATE, DND or INVALID and without an ID. With more than 200 contacts it "
         "lists the first 200 calls, and total says how many there are.",
         Reply(

@@ -44,7 +44,7 @@ def _warnings(request: CallRequest, options: Options, begins: datetime, ends: da
     if options.carrier_group:
         yield (
             f"The carrier holds the contact group “{options.carrier_group}” and picks its numbers: the portal can "
-            "check neither duplicates nor the suppression list nor how many people are called."
+            "check neither duplicates nor suppression lists nor how many people are called."
         )
     if options.waits == Waits.CARRIER and (options.schedule_time or options.delay):
         yield "The carrier waits for the start: the calls are handed over at once and can't be cancelled then."

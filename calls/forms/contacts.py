@@ -4,7 +4,8 @@ from typing import Any
 
 from django import forms
 
-from calls.forms.entries import EntriesForm, NumberField
+from calls.forms.entries import NumberField
+from calls.forms.imports import UploadForm
 from calls.models import Contact, ContactGroup
 
 NAME_HELP = "Unique. Not all digits and without commas, so that programs can name it."
@@ -44,16 +45,16 @@ class GroupForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no type at 
             self.add_error("name", name_taken(name))
 
 
-class NewGroupForm(EntriesForm, GroupForm):
+class NewGroupForm(UploadForm, GroupForm):
     """A new contact group: with contacts, without any yet, or held by the carrier."""
 
-    needs_numbers = False
+    needs_rows = False
     field_order = ["name", "pasted", "file", "carrier_group"]
 
     def clean(self) -> dict[str, Any]:
         """Contacts or a reference to the carrier's, not both."""
         cleaned = super().clean()
-        if cleaned.get("carrier_group") and (self.sources or self.errors.keys() & {"pasted", "file"}):
+        if cleaned.get("carrier_group") and (self.has_rows or self.errors.keys() & {"pasted", "file"}):
             self.add_error(
                 "carrier_group",
                 "A group that the carrier holds has no contacts here: leave this empty, or leave the numbers out.",
@@ -68,8 +69,11 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no type a
 
     class Meta:
         model = Contact
-        fields = ["number", "name"]
-        widgets = {"name": forms.TextInput(attrs={"autocomplete": "off"})}
+        fields = ["number", "name", "custom"]
+        widgets = {
+            "name": forms.TextInput(attrs={"autocomplete": "off"}),
+            "custom": forms.TextInput(attrs={"autocomplete": "off"}),
+        }
 
     def clean_number(self) -> str:
         """A number is in a contact group once."""

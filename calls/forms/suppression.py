@@ -1,16 +1,47 @@
-"""The form that puts numbers on the suppression list."""
+"""The form of a suppression list."""
+
+from typing import Any
 
 from django import forms
 
-from calls.forms.entries import EntriesForm
-from calls.models import Suppression
+from calls.models import SuppressionList
 
-_FIELDS = forms.fields_for_model(Suppression, fields=["reason", "source"])
+FIELDS = ["name", "category", "source", "scrubbed_on", "ends_on", "promotional_only"]
 
 
-class SuppressForm(EntriesForm):
-    """Numbers that must not be called, why, and where that comes from."""
+def name_taken(name: str) -> str:
+    """The message for a name that another suppression list has."""
+    return f"“{name}” is the name of a suppression list already."
 
-    reason = _FIELDS["reason"]
-    source = _FIELDS["source"]
-    field_order = ["pasted", "file", "reason", "source"]
+
+class DateInput(forms.DateInput):
+    """A date as browsers pick it."""
+
+    input_type = "date"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%d")
+
+
+class SuppressionListForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no type at run time
+    """What is known of a suppression list; its numbers are imported."""
+
+    class Meta:
+        model = SuppressionList
+        fields = FIELDS
+        widgets = {
+            "name": forms.TextInput(attrs={"autocomplete": "off"}),
+            "scrubbed_on": DateInput(),
+            "ends_on": DateInput(),
+        }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.instance.role:
+            del self.fields["ends_on"]  # people who asked not to be called asked for good
+
+    def validate_unique(self) -> None:
+        """Say which name is taken, instead of Django's general words."""
+        name = self.instance.name
+        if SuppressionList.objects.filter(name=name).exclude(pk=self.instance.pk).exists():
+            self.add_error("name", name_taken(name))

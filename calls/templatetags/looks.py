@@ -48,6 +48,9 @@ LOOKS = {
     # Callbacks, besides pending
     "delivered": Look("Delivered", "check-circle", "good"),
     "failed": Look("Failed", "x-circle", "bad"),
+    # Exports, besides running, cancelled and failed
+    "waiting": Look("Waiting", "clock", "scheduled"),
+    "done": Look("Ready", "check-circle", "good"),
     # API keys
     "works": Look("Works", "check-circle", "good"),
     "expired": Look("Expired", "hourglass", "expired"),
@@ -99,13 +102,14 @@ NAVIGATION = (
             NavLink("call_groups", "Call groups", "layers", _everybody),
             NavLink("calls", "Calls", "list", _everybody),
             NavLink("callbacks", "Callbacks", "repeat", _everybody),
+            NavLink("exports", "Exports", "download", _everybody),
         ),
     ),
     (
         "Who is called",
         (
             NavLink("contact_groups", "Contact groups", "contacts", _everybody),
-            NavLink("suppression", "Suppression list", "ban", _everybody),
+            NavLink("suppression", "Suppression lists", "ban", _everybody),
         ),
     ),
     (
@@ -120,6 +124,7 @@ NAVIGATION = (
         (
             NavLink("users", "Users", "users", _with("calls.view_user")),
             NavLink("audit_log", "Audit log", "history", _with("calls.see_everything")),
+            NavLink("evidence", "Evidence", "check-circle", _with("calls.see_everything")),
             NavLink("carrier", "Carrier", "carrier", _with("calls.view_carrierstate")),
             NavLink("api_keys", "API keys", "key", _with("calls.view_apikey")),
             NavLink("api_docs", "API", "file", _everybody),

@@ -8,21 +8,19 @@ from django.contrib.auth.decorators import permission_required
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from calls.audit import note
+from calls.contacts.busy import Busy, short_wait
+from calls.contacts.importing import UploadError
 from calls.contacts.search import find_contacts
-from calls.contacts.store import Result, add_contacts
 from calls.forms.contacts import ContactForm, GroupForm, NewGroupForm, name_taken
-from calls.forms.entries import EntriesForm
-from calls.models import CallGroup, Contact, ContactGroup, Suppression
-from calls.views import outcome
+from calls.models import CallGroup, Contact, ContactGroup, Import, Suppression, SuppressionList, Traffic
+from calls.views.imports import GET_OR_POST, forget_files, latest_imports, receive, to_preview
 from calls.views.paging import keyset
 
-GET_OR_POST = ["GET", "HEAD", "POST"]
 SEARCH_LENGTH = 100
 LARGEST_ID = 2**63 - 1
 BLOCKERS_SHOWN = 20
@@ -60,25 +58,28 @@ def _with_name(rows: QuerySet[M], query: str) -> QuerySet[M]:
 @permission_required("calls.add_contactgroup", raise_exception=True)
 @require_http_methods(GET_OR_POST)
 def contact_group_new(request: HttpRequest) -> HttpResponse:
-    """Create a contact group: with contacts, empty, or held by the carrier."""
+    """Create a contact group: empty, held by the carrier, or with contacts, whose import is confirmed next."""
     form = NewGroupForm(request.POST, request.FILES) if request.method == "POST" else NewGroupForm()
     if form.is_valid():
         try:
-            group, result = _create(request, form)
+            group, asked = _create(request, form)
         except IntegrityError:
             form.add_error("name", name_taken(form.cleaned_data["name"]))
+        except UploadError as error:
+            form.refuse(error)
         else:
             messages.success(request, f"Contact group “{group}” created.")
-            return _after_adding(request, group, result) if form.sources else redirect("contact_group", group.pk)
+            return to_preview(request, asked) if asked else redirect("contact_group", group.pk)
     return render(request, "contacts/group_new.html", {"form": form, "region": settings.DEFAULT_REGION})
 
 
-def _create(request: HttpRequest, form: NewGroupForm) -> tuple[ContactGroup, Result]:
+def _create(request: HttpRequest, form: NewGroupForm) -> tuple[ContactGroup, Import | None]:
+    """The new group, and the import of what is to be in it. Raises IntegrityError or UploadError: there is none."""
     with transaction.atomic():
         group: ContactGroup = form.save(commit=False)
         group.created_by_id = request.user.pk
         group.save()
-        return group, add_contacts(group, form.sources)
+        return group, receive(request, group, form) if form.has_rows else None
 
 
 @permission_required("calls.view_contactgroup", raise_exception=True)
@@ -88,10 +89,25 @@ def contact_group(request: HttpRequest, pk: int) -> HttpResponse:
     group = get_object_or_404(ContactGroup.objects.visible_to(request.user).select_related("created_by"), pk=pk)
     query = searched(request)
     page = keyset(find_contacts(Contact.objects.filter(group=group), query), request, "-id")
-    listed = [contact.number for contact in page.rows]
-    suppressed = set(Suppression.objects.filter(number__in=listed).values_list("number", flat=True))
-    context = {"group": group, "page": page, "query": query, "suppressed": suppressed}
+    lists = _suppressed([contact.number for contact in page.rows])
+    context = {
+        "group": group,
+        "page": page,
+        "rows": [(contact, lists.get(contact.number)) for contact in page.rows],
+        "query": query,
+        "imports": latest_imports(group) if request.user.has_perm("calls.add_contact") else [],
+    }
     return render(request, "contacts/group.html", context)
+
+
+def _suppressed(numbers: list[str]) -> dict[str, list[str]]:
+    """Which of the numbers are suppressed today, for calls of any traffic type, and the names of the lists."""
+    lists = SuppressionList.objects.applying(Traffic.PROMOTIONAL, timezone.localdate())
+    found: dict[str, list[str]] = {}
+    rows = Suppression.objects.filter(number__in=numbers, list__in=lists).order_by("list__name")
+    for number, name in rows.values_list("number", "list__name"):
+        found.setdefault(number, []).append(name)
+    return found
 
 
 @permission_required("calls.change_contactgroup", raise_exception=True)
@@ -103,30 +119,52 @@ def contact_group_edit(request: HttpRequest, pk: int) -> HttpResponse:
     form = GroupForm(request.POST or None, instance=group)
     if form.is_valid():
         try:
-            with transaction.atomic():
-                form.save()
+            with short_wait(group):
+                _lock(pk)
+                # Only these: its size may have changed meanwhile.
+                group.save(update_fields=[*form.fields])
         except IntegrityError:
             form.add_error("name", name_taken(form.cleaned_data["name"]))
+        except Busy as error:
+            form.add_error(None, str(error))
         else:
             messages.success(request, f"Contact group “{group}” saved.")
             return redirect("contact_group", group.pk)
     return render(request, "contacts/group_edit.html", {"form": form, "group": group, "before": before})
 
 
+def _lock(pk: int) -> None:
+    """Lock a contact group, as everybody does who changes its contacts. Raises Http404 if it is gone."""
+    if ContactGroup.objects.select_for_update(no_key=True).filter(pk=pk).first() is None:
+        raise Http404("the contact group was deleted meanwhile")
+
+
 @permission_required("calls.delete_contactgroup", raise_exception=True)
 @require_http_methods(GET_OR_POST)
 def contact_group_delete(request: HttpRequest, pk: int) -> HttpResponse:
     """Delete a contact group and its contacts; refused, with the reason, while held calls need it."""
-    with transaction.atomic():
-        # The lock waits for a start that names the group, so that its held calls are seen.
-        group = get_object_or_404(ContactGroup.objects.visible_to(request.user).select_for_update(), pk=pk)
-        blockers = list(CallGroup.objects.filter(contact_groups=group, held__gt=0).order_by("-pk")[:BLOCKERS_SHOWN])
-        if request.method == "POST" and not blockers:
-            _delete(group)
-            messages.success(request, f"Contact group “{group}” deleted.")
-            return redirect("contact_groups")
-    context = {"group": group, "blockers": blockers, "refused": request.method == "POST"}
+    group = get_object_or_404(ContactGroup.objects.visible_to(request.user), pk=pk)
+    busy = ""
+    if request.method == "POST":
+        try:
+            with short_wait(group):
+                # The lock waits for a start that names the group, so that its held calls are seen.
+                group = get_object_or_404(ContactGroup.objects.select_for_update(), pk=pk)
+                if not (blockers := _blockers(group)):
+                    _delete(group)
+                    messages.success(request, f"Contact group “{group}” deleted.")
+                    return redirect("contact_groups")
+        except Busy as error:
+            blockers, busy = [], str(error)
+    else:
+        blockers = _blockers(group)
+    context = {"group": group, "blockers": blockers, "refused": request.method == "POST", "busy": busy}
     return render(request, "contacts/group_delete.html", context)
+
+
+def _blockers(group: ContactGroup) -> list[CallGroup]:
+    """Call groups with held calls that need it."""
+    return list(CallGroup.objects.filter(contact_groups=group, held__gt=0).order_by("-pk")[:BLOCKERS_SHOWN])
 
 
 def _delete(group: ContactGroup) -> None:
@@ -135,6 +173,7 @@ def _delete(group: ContactGroup) -> None:
         cursor.execute("DELETE FROM calls_contact WHERE group_id = %s", [group.pk])
         if cursor.rowcount:
             note(group, contacts=f"{cursor.rowcount} deleted with the group")
+    forget_files(group)
     group.delete()
 
 
@@ -146,62 +185,6 @@ def _group_with_contacts(request: HttpRequest, pk: int) -> ContactGroup:
     groups = ContactGroup.objects.visible_to(request.user)
     group: ContactGroup = get_object_or_404(groups.filter(carrier_group=""), pk=pk)
     return group
-
-
-@permission_required("calls.add_contact", raise_exception=True)
-@require_http_methods(GET_OR_POST)
-def contacts_add(request: HttpRequest, pk: int) -> HttpResponse:
-    """Add contacts by pasting numbers or from a CSV file."""
-    group = _group_with_contacts(request, pk)
-    form = EntriesForm(request.POST, request.FILES) if request.method == "POST" else EntriesForm()
-    if form.is_valid():
-        return _after_adding(request, group, _add(group, form))
-    return render(request, "contacts/add.html", {"form": form, "group": group, "region": settings.DEFAULT_REGION})
-
-
-def _add(group: ContactGroup, form: EntriesForm) -> Result:
-    try:
-        return add_contacts(group, form.sources)
-    except ContactGroup.DoesNotExist as error:
-        raise Http404("the contact group was deleted meanwhile") from error
-
-
-def _after_adding(request: HttpRequest, group: ContactGroup, result: Result) -> HttpResponse:
-    """On to the contacts if all were added, otherwise to what became of each line."""
-    outcome.tell(request, result, "contact")
-    if result.complete:
-        return redirect("contact_group", group.pk)
-    outcome.keep(request, _kept_as(group), result)
-    return redirect("contacts_added", group.pk)
-
-
-def _kept_as(group: ContactGroup) -> str:
-    return f"contact group {group.pk}"
-
-
-@permission_required("calls.add_contact", raise_exception=True)
-@require_safe
-def contacts_added(request: HttpRequest, pk: int) -> HttpResponse:
-    """What became of each line of the contacts added last."""
-    group = _group_with_contacts(request, pk)
-    result, _ = outcome.recall(request, _kept_as(group))
-    mend = outcome.to_mend(result)
-    context = {
-        "group": group,
-        "form": EntriesForm(initial={"pasted": mend}) if mend else None,
-        "download_url": reverse("contacts_added_csv", args=[group.pk]),
-        **outcome.context(request, result),
-    }
-    return render(request, "contacts/added.html", context)
-
-
-@permission_required("calls.add_contact", raise_exception=True)
-@require_safe
-def contacts_added_csv(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """All lines of one kind of the contacts added last, to be mended and added again."""
-    group = _group_with_contacts(request, pk)
-    result, _ = outcome.recall(request, _kept_as(group))
-    return outcome.download(request, result, f"contact-group-{group.pk}")
 
 
 @permission_required("calls.add_contact", raise_exception=True)
@@ -224,11 +207,14 @@ def _edit_contact(request: HttpRequest, contact: Contact) -> HttpResponse:
     form = ContactForm(request.POST or None, instance=contact)
     if form.is_valid():
         try:
-            with transaction.atomic():
-                _wait_for(contact)
-                form.save()
+            with short_wait(contact.group):
+                _lock_for(contact)
+                # Only these: an import may have changed the others meanwhile.
+                contact.save(update_fields=None if is_new else [*form.fields])
         except IntegrityError:
-            form.add_error("number", f"{form.cleaned_data['number']} was added, or the group deleted, meanwhile.")
+            form.add_error("number", f"{form.cleaned_data['number']} was added meanwhile.")
+        except Busy as error:
+            form.add_error(None, str(error))
         else:
             messages.success(request, f"Contact {contact} {'added' if is_new else 'saved'}.")
             return redirect("contact_group", contact.group_id)
@@ -236,13 +222,13 @@ def _edit_contact(request: HttpRequest, contact: Contact) -> HttpResponse:
     return render(request, "contacts/contact.html", context)
 
 
-def _wait_for(contact: Contact) -> None:
-    """Wait until nobody changes many contacts of this one's group. Raises Http404 if this one is gone then.
+def _lock_for(contact: Contact) -> None:
+    """Lock the contact's group. Raises Http404 if the contact or its group is gone then.
 
     Who had the contact and waited for its group, whose size changes with it, and who had the group and waited for the
     contact would wait for ever.
     """
-    ContactGroup.objects.select_for_update(no_key=True).filter(pk=contact.group_id).first()
+    _lock(contact.group_id)
     # Saving would put a contact back that was removed meanwhile.
     if contact.pk and not Contact.objects.filter(pk=contact.pk).exists():
         raise Http404("the contact was removed meanwhile")
@@ -254,10 +240,15 @@ def contact_delete(request: HttpRequest, pk: int, contact_pk: int) -> HttpRespon
     """Delete one contact, after asking."""
     group = _group_with_contacts(request, pk)
     contact = get_object_or_404(group.contacts, pk=contact_pk)
+    busy = ""
     if request.method == "POST":
-        with transaction.atomic():
-            _wait_for(contact)
-            contact.delete()
-        messages.success(request, f"Contact {contact} deleted.")
-        return redirect("contact_group", group.pk)
-    return render(request, "contacts/contact_delete.html", {"group": group, "contact": contact})
+        try:
+            with short_wait(group):
+                _lock_for(contact)
+                contact.delete()
+        except Busy as error:
+            busy = str(error)
+        else:
+            messages.success(request, f"Contact {contact} deleted.")
+            return redirect("contact_group", group.pk)
+    return render(request, "contacts/contact_delete.html", {"group": group, "contact": contact, "busy": busy})

@@ -33,7 +33,7 @@ TILES = {
     Outcome.CALLABLE: "each called once",
     Outcome.DUPLICATE: "listed more than once, called once",
     Outcome.INVALID: "not a number that can be called",
-    Outcome.SUPPRESSED: "on the suppression list",
+    Outcome.SUPPRESSED: "on a suppression list",
 }
 """What the preflight counts, and what that means."""
 

@@ -1,88 +1,163 @@
-"""The suppression list: numbers that must not be called."""
+"""Suppression lists: numbers that must not be called, where each list comes from, and for how long it applies."""
 
-from typing import cast
-
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
-from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
+from django.db import IntegrityError, connection, transaction
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
+from calls.audit import note
+from calls.contacts.busy import Busy, short_wait
 from calls.contacts.numbers import pretty
 from calls.contacts.search import digits_of, with_digits
-from calls.contacts.store import add_suppressions
-from calls.forms.suppression import SuppressForm
-from calls.models import Suppression, User
-from calls.views import outcome
-from calls.views.contacts import GET_OR_POST, searched
-from calls.views.paging import keyset
-
-KEPT_AS = "suppression list"
+from calls.forms.suppression import SuppressionListForm, name_taken
+from calls.models import Suppression, SuppressionList
+from calls.views.contacts import searched
+from calls.views.imports import GET_OR_POST, forget_files, latest_imports
+from calls.views.paging import Page, keyset
+from calls.views.people import signed_in
 
 
 @permission_required("calls.view_suppression", raise_exception=True)
 @require_safe
 def suppression(request: HttpRequest) -> HttpResponse:
-    """The numbers that must not be called, newest first."""
+    """All suppression lists; or, if digits were searched, the numbers of all of them that begin or end so."""
     query = searched(request)
-    rows = Suppression.objects.select_related("added_by")
+    context = {"query": query, "page": _numbers(request, query) if query else _lists(request)}
+    return render(request, "suppression/lists.html", context)
+
+
+def _lists(request: HttpRequest) -> Page[SuppressionList]:
+    return keyset(SuppressionList.objects.all(), request, "name")
+
+
+def _numbers(request: HttpRequest, query: str, **filters: object) -> Page[Suppression]:
+    """One page of the numbers that begin or end with the digits in `query`, newest first; of all without a query."""
+    rows = Suppression.objects.filter(**filters).select_related("added_by", "list")
     rows = with_digits(rows, query) if digits_of(query) or not query else rows.none()
-    return render(request, "suppression/list.html", {"page": keyset(rows, request, "-id"), "query": query})
+    return keyset(rows, request, "-id")
 
 
-@permission_required("calls.add_suppression", raise_exception=True)
-@require_http_methods(GET_OR_POST)
-def suppression_add(request: HttpRequest) -> HttpResponse:
-    """Put one or many numbers on the list, with the reason."""
-    form = SuppressForm(request.POST, request.FILES) if request.method == "POST" else SuppressForm()
-    if form.is_valid():
-        return _add(request, form)
-    return render(request, "suppression/add.html", {"form": form, "region": settings.DEFAULT_REGION})
-
-
-def _add(request: HttpRequest, form: SuppressForm) -> HttpResponse:
-    """On to the list if all numbers were added, otherwise to what became of each line."""
-    reason, source = form.cleaned_data["reason"], form.cleaned_data["source"]
-    result = add_suppressions(form.sources, reason, source, cast("User", request.user))
-    outcome.tell(request, result, "number")
-    if result.complete:
-        return redirect("suppression")
-    outcome.keep(request, KEPT_AS, result, reason=reason, source=source)
-    return redirect("suppression_added")
-
-
-@permission_required("calls.add_suppression", raise_exception=True)
+@permission_required("calls.view_suppression", raise_exception=True)
 @require_safe
-def suppression_added(request: HttpRequest) -> HttpResponse:
-    """What became of each line of the numbers added last."""
-    result, typed = outcome.recall(request, KEPT_AS)
-    mend = outcome.to_mend(result)
+def suppression_list(request: HttpRequest, pk: int) -> HttpResponse:
+    """One suppression list and its numbers, newest first."""
+    chosen = get_object_or_404(SuppressionList.objects.select_related("created_by"), pk=pk)
+    query = searched(request)
     context = {
-        "form": SuppressForm(initial={**typed, "pasted": mend}) if mend else None,
-        "download_url": reverse("suppression_added_csv"),
-        **outcome.context(request, result),
+        "list": chosen,
+        "query": query,
+        "page": _numbers(request, query, list=chosen),
+        "imports": latest_imports(chosen),
     }
-    return render(request, "suppression/added.html", context)
+    return render(request, "suppression/list.html", context)
 
 
-@permission_required("calls.add_suppression", raise_exception=True)
-@require_safe
-def suppression_added_csv(request: HttpRequest) -> HttpResponseBase:
-    """All lines of one kind of the numbers added last, to be mended and added again."""
-    result, _ = outcome.recall(request, KEPT_AS)
-    return outcome.download(request, result, "suppression-list")
+@permission_required("calls.add_suppressionlist", raise_exception=True)
+@require_http_methods(GET_OR_POST)
+def suppression_list_new(request: HttpRequest) -> HttpResponse:
+    """Make a suppression list; its numbers are imported next."""
+    form = SuppressionListForm(request.POST or None, instance=SuppressionList(created_by=signed_in(request)))
+    if form.is_valid():
+        try:
+            with transaction.atomic():
+                made = form.save()
+        except IntegrityError:
+            form.add_error("name", name_taken(form.cleaned_data["name"]))
+        else:
+            messages.success(request, f"Suppression list “{made}” created.")
+            return redirect("suppression_list", made.pk)
+    return render(request, "suppression/edit.html", {"form": form})
+
+
+@permission_required("calls.change_suppressionlist", raise_exception=True)
+@require_http_methods(GET_OR_POST)
+def suppression_list_edit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Change what is known of a suppression list."""
+    chosen = get_object_or_404(SuppressionList, pk=pk)
+    before = str(chosen)
+    form = SuppressionListForm(request.POST or None, instance=chosen)
+    if form.is_valid():
+        try:
+            with short_wait(chosen):
+                _lock(pk)
+                # Only these: its size and version may have grown meanwhile.
+                chosen.save(update_fields=[*form.fields])
+        except IntegrityError:
+            form.add_error("name", name_taken(form.cleaned_data["name"]))
+        except Busy as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, f"Suppression list “{chosen}” saved.")
+            return redirect("suppression_list", pk)
+    return render(request, "suppression/edit.html", {"form": form, "list": chosen, "before": before})
+
+
+def _lock(pk: int) -> SuppressionList:
+    """Lock a list, as everybody does who changes it or its numbers. Raises Http404 if it is gone."""
+    locked = SuppressionList.objects.select_for_update(no_key=True).filter(pk=pk).first()
+    if locked is None:
+        raise Http404("the suppression list was deleted meanwhile")
+    return locked
+
+
+@permission_required("calls.delete_suppressionlist", raise_exception=True)
+@require_http_methods(GET_OR_POST)
+def suppression_list_delete(request: HttpRequest, pk: int) -> HttpResponse:
+    """Delete a suppression list and its numbers, after asking; not one that the portal itself writes to."""
+    chosen = get_object_or_404(SuppressionList, pk=pk)
+    busy = ""
+    if request.method == "POST" and not chosen.role:
+        try:
+            with short_wait(chosen):
+                _delete(_lock(pk))
+        except Busy as error:
+            busy = str(error)
+        else:
+            messages.success(request, f"Suppression list “{chosen}” deleted.")
+            return redirect("suppression")
+    return render(request, "suppression/delete.html", {"list": chosen, "busy": busy})
+
+
+def _delete(chosen: SuppressionList) -> None:
+    """Delete `chosen`, its numbers in one statement: one by one, each of a million would be loaded and logged."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM calls_suppression WHERE list_id = %s", [chosen.pk])
+        if cursor.rowcount:
+            note(chosen, numbers=f"{cursor.rowcount} deleted with the list")
+    forget_files(chosen)
+    chosen.delete()
 
 
 @permission_required("calls.delete_suppression", raise_exception=True)
 @require_http_methods(GET_OR_POST)
-def suppression_remove(request: HttpRequest, pk: int) -> HttpResponse:
-    """Take one number off the list, after asking; the audit log keeps why it was there."""
-    row = get_object_or_404(Suppression.objects.select_related("added_by"), pk=pk)
+def suppression_remove(request: HttpRequest, pk: int, number_pk: int) -> HttpResponse:
+    """Take one number off a list, after asking; the audit log keeps why it was there."""
+    rows = Suppression.objects.filter(list=pk).select_related("added_by", "list")
+    row = get_object_or_404(rows, pk=number_pk)
+    busy = ""
     if request.method == "POST":
-        row.delete()
-        messages.success(request, f"{pretty(row.number)} is off the suppression list and can be called again.")
-        return redirect("suppression")
-    return render(request, "suppression/remove.html", {"row": row})
+        try:
+            with short_wait(row.list):
+                _lock(pk)
+                get_object_or_404(rows, pk=number_pk).delete()
+        except Busy as error:
+            busy = str(error)
+        else:
+            messages.success(request, _taken_off(row))
+            return redirect("suppression_list", pk)
+    return render(request, "suppression/remove.html", {"row": row, "busy": busy, "others": _other_lists(row)})
+
+
+def _other_lists(row: Suppression) -> list[str]:
+    """The names of the other lists that have the number."""
+    others = Suppression.objects.filter(number=row.number).exclude(list=row.list_id)
+    return sorted(others.values_list("list__name", flat=True))
+
+
+def _taken_off(row: Suppression) -> str:
+    said = f"{pretty(row.number)} is off “{row.list}”"
+    if others := _other_lists(row):
+        return f"{said}. It is still on {', '.join(f'“{name}”' for name in others)}."
+    return f"{said} and can be called again."

@@ -13,13 +13,13 @@ import django
 django.setup()
 
 from auditlog.models import LogEntry  # noqa: E402 - needs the settings
+from django.core.files.uploadedfile import SimpleUploadedFile  # noqa: E402
 from django.urls import reverse  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from calls import audit  # noqa: E402
 from calls.contacts.combine import Combination  # noqa: E402
-from calls.contacts.entries import read_pasted  # noqa: E402
-from calls.contacts.store import add_suppressions  # noqa: E402
+from calls.contacts.importing import receive  # noqa: E402
 from calls.dialing.changes import event  # noqa: E402
 from calls.dialing.plan import make_plan  # noqa: E402
 from calls.dialing.request import Options  # noqa: E402
@@ -37,9 +37,12 @@ from calls.models import (  # noqa: E402
     ContactGroup,
     GroupChange,
     GroupState,
+    Import,
+    ImportedRow,
     RequestState,
     Sound,
     Suppression,
+    SuppressionList,
     User,
 )
 from calls.obd.statuses import Status  # noqa: E402
@@ -172,6 +175,25 @@ def people() -> dict[str, User]:
     }
 
 
+def suppression_lists(owner: User) -> tuple[SuppressionList, SuppressionList]:
+    """A register that has ended, with some numbers, and a list that only the portal writes to."""
+    today = timezone.localdate()
+    register = SuppressionList.objects.create(
+        name="A register of preferences, of a region whose name is a long one",
+        category="register",
+        source="The regulator, by e-mail, each month",
+        scrubbed_on=today - timedelta(days=42),
+        ends_on=today - timedelta(days=1),
+        promotional_only=True,
+        created_by=owner,
+    )
+    Suppression.objects.bulk_create(
+        Suppression(list=register, number=number(i), reason="Registered", source="ncpr.csv", added_by=owner)
+        for i in (0, 1, 800, 801)
+    )
+    return register, SuppressionList.objects.get(role="opt_out")
+
+
 def api_keys(owner: User) -> APIKey:
     """A key in each state; the answer is one that was used, with a long label and many networks."""
     now = timezone.now()
@@ -219,6 +241,57 @@ def group_changes(owner: User, full: ContactGroup, empty: ContactGroup) -> dict[
     }
 
 
+DAMAGED = (
+    "Mobile,Customer name,City and whatever else was in the spreadsheet,Order\n"
+    "9.19876E+11,Asha,Pune,1\n'02079460001,Zoë,Mumbai,2\n020 7946 0002 / 020 7946 0003,Ravi,,3\n12,Short,,4\n"
+    "2079460004.0,A name that is long enough to be cut somewhere,London,5\n020 7946 0005,Fine,London,6\n"
+)
+
+
+def imports(owner: User, full: ContactGroup, register: SuppressionList) -> dict[str, str]:
+    """The addresses of imports, one in each state."""
+    counts = {
+        "rows": 1_234_567, "accepted": 1_234_000, "refused": 321, "duplicate": 246, "added": 1_000_000,
+        "updated": 200_000, "unchanged": 34_000, "removed": 12, "suppressed": 77,
+    }  # fmt: skip
+    reasons = {"too short: 2 digits": 300, "has letters, no digits, and this goes on for a while": 21}
+    began = {"started_at": timezone.now() - timedelta(seconds=40)}
+    states: dict[str, dict[str, Any]] = {
+        "waiting": {"state": "waiting"},
+        "reading": {
+            "state": "running",
+            "step": "reading",
+            "done": 3 * 2**20,
+            "total": 9 * 2**20,
+            "rows": 90_000,
+            **began,
+        },
+        "writing": {"state": "running", "step": "writing", "done": 25_000, "total": 99_000, "rows": 100_000, **began},
+        "undoing": {"state": "undoing", "done": 1, "total": 3, "counts": counts, **began},
+        "done": {"state": "done", "counts": counts, "reasons": reasons, "ended_at": timezone.now()},
+        "undone": {"state": "undone", "counts": counts, "ended_at": timezone.now()},
+        "failed": {"state": "failed", "error": "The file is password-protected. Save it without a password."},
+        "cancelled": {"state": "cancelled"},
+    }
+    # The worker takes up what seems forgotten, but not for longer than a day.
+    long_ago = {"owner": owner, "group": full, "created_at": timezone.now() - timedelta(days=2), "size": 9 * 2**20}
+    made = {
+        name: Import.objects.create(filename="customers-of-the-winter-campaign.csv", **long_ago, **columns)
+        for name, columns in states.items()
+    }
+    ImportedRow.objects.bulk_create(
+        ImportedRow(of=made["done"], line=i + 2, cells=["12", "Asha", "x" * 150], reason="too short: 2 digits")
+        for i in range(5)
+    )
+    uploaded = SimpleUploadedFile("damaged.csv", DAMAGED.encode())
+    made["preview"] = receive(owner, full, upload=uploaded)
+    made["preview of pasted text"] = receive(owner, full, pasted=TYPED)
+    numbers = f"number,why\n{number(1)},Complaint\n12,\n"
+    made["preview of suppressed numbers"] = receive(owner, register, pasted=numbers, reason="Register")
+    pages = {f"import, {name}": reverse("import", args=[each.pk]) for name, each in made.items()}
+    return pages | {"import, undo": reverse("import_undo", args=[made["done"].pk])}
+
+
 def audit_entry(admin: User, key: APIKey, group: ContactGroup) -> LogEntry:
     """Things changed by a person, with a key and by somebody who is gone; the answer is the longest entry."""
     with audit.acting(admin, key, "2001:db8:1::7"):
@@ -238,8 +311,9 @@ def main() -> None:
     """Make the rows and print the address of each page, by name."""
     admin = User.objects.get(username="admin")
     named = people()
-    add_suppressions({"pasted": read_pasted(SUPPRESSED, "GB")}, "Asked not to be called", "Letter", admin)
+    Suppression.objects.create(number=SUPPRESSED, reason="Asked not to be called", source="Letter", added_by=admin)
     Suppression.objects.bulk_create(Suppression(number=number(800 + i), reason="Complaint") for i in range(55))
+    register, own = suppression_lists(admin)
     make_group("Everybody who asked to be reminded in winter, and a name as long as names may be, nearly"[:100], 8)
     full = ContactGroup.objects.latest("pk")
     Contact.objects.filter(group=full).update(name="Somebody with a rather long name, Esq.")
@@ -290,11 +364,20 @@ def main() -> None:
             for kind in ("copy", "merge", "split", "remove")
         },
         **group_changes(admin, full, empty),
-        "contacts, add": reverse("contacts_add", args=[full.pk]),
+        **imports(admin, full, register),
+        "contacts, add": reverse("contact_group_import", args=[full.pk]),
+        "imports": reverse("contact_group_imports", args=[full.pk]),
         "contact, new": reverse("contact_new", args=[full.pk]),
         "contact, edit": reverse("contact_edit", args=[full.pk, contact.pk]),
         "contact, delete": reverse("contact_delete", args=[full.pk, contact.pk]),
-        "suppression, remove": reverse("suppression_remove", args=[Suppression.objects.latest("pk").pk]),
+        "suppression list": reverse("suppression_list", args=[register.pk]),
+        "suppression list, nothing found": reverse("suppression_list", args=[register.pk]) + "?q=999",
+        "suppression list, of the portal": reverse("suppression_list", args=[own.pk]),
+        "suppression list, edit": reverse("suppression_list_edit", args=[register.pk]),
+        "suppression list, delete": reverse("suppression_list_delete", args=[register.pk]),
+        "suppression list, not deleted": reverse("suppression_list_delete", args=[own.pk]),
+        "suppression, add": reverse("suppression_list_import", args=[register.pk]),
+        "suppression, remove": reverse("suppression_remove", args=[register.pk, register.suppressions.latest("pk").pk]),
         "sound without a file": reverse("sound", args=[9_007_199_254_740_992]),
         "user": reverse("user", args=[named["nobody"].pk]),
         "user, password": reverse("user_password", args=[make_user("viewer", "forgetful").pk]),

@@ -86,7 +86,7 @@ def test_a_group_that_the_carrier_holds(operator: User) -> None:
     assert seen.batches == 1
     (warning,) = seen.warnings
     assert "“vip”" in warning
-    assert "suppression list" in warning
+    assert "suppression lists" in warning
     assert "duplicates" in warning
 
 

@@ -1,0 +1,430 @@
+"""The pages of imports: upload, preview, progress, result, undoing, for contact groups and suppression lists."""
+
+import uuid
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from calls.contacts import importing
+from calls.contacts.importing import ImportNotPossible, UploadError
+from calls.models import Contact, ContactGroup, Import, ImportState, ListRole, Suppression, SuppressionList, User
+from tests.contacts.pages import body, dead_links, text
+from tests.factories import client_for, make_group, make_user, number
+
+pytestmark = pytest.mark.django_db
+
+FILE = f"Mobile;Customer name;City;Order\n{number(1)};Asha;Pune;A-1\n12;Ravi;Goa;A-2\n{number(1)};Again;;\n"
+
+
+@pytest.fixture(autouse=True)
+def region(settings: Any) -> None:
+    settings.DEFAULT_REGION = "GB"
+
+
+@pytest.fixture
+def operator() -> User:
+    return make_user("operator")
+
+
+@pytest.fixture
+def client(operator: User) -> Client:
+    return client_for(operator)
+
+
+@pytest.fixture
+def group() -> ContactGroup:
+    return make_group("Members")
+
+
+def upload(client: Client, target: ContactGroup | SuppressionList, **fields: Any) -> Any:
+    """Send the form; a text as `file` is a CSV file."""
+    name = "contact_group_import" if isinstance(target, ContactGroup) else "suppression_list_import"
+    if isinstance(fields.get("file"), str):
+        fields["file"] = SimpleUploadedFile("list.csv", fields["file"].encode())
+    return client.post(reverse(name, args=[target.pk]), fields)
+
+
+def uploaded(client: Client, target: ContactGroup | SuppressionList, **fields: Any) -> Import:
+    response = upload(client, target, **fields)
+    assert response.status_code == 302, text(response)
+    asked = Import.objects.latest("created_at")
+    assert response["Location"] == reverse("import", args=[asked.pk])
+    return asked
+
+
+def form_of(client: Client, asked: Import, **changed: Any) -> dict[str, Any]:
+    """The fields of the preview as a browser would send them."""
+    form = client.get(reverse("import", args=[asked.pk])).context["form"]
+    return {name: form[name].value() or "" for name in form.fields} | changed
+
+
+def post(client: Client, name: str, asked: Import, fields: dict[str, Any] | None = None) -> Any:
+    response = client.post(reverse(name, args=[asked.pk]), fields or {})
+    asked.refresh_from_db()
+    return response
+
+
+def shown(client: Client, asked: Import) -> str:
+    page = client.get(reverse("import", args=[asked.pk]))
+    assert page.status_code == 200
+    assert not dead_links(page)
+    return text(page)
+
+
+def imported(client: Client, target: ContactGroup | SuppressionList, existing: str = "skip", **fields: Any) -> Import:
+    """Upload and confirm, as guessed."""
+    asked = uploaded(client, target, **fields)
+    post(client, "import_confirm", asked, form_of(client, asked, existing=existing))
+    return asked
+
+
+# --- Upload ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_groups_page_leads_to_the_import(client: Client, group: ContactGroup) -> None:
+    url = reverse("contact_group_import", args=[group.pk])
+    assert url in client.get(reverse("contact_group", args=[group.pk])).content.decode()
+    page = client.get(url)
+    assert "Add contacts" in text(page)
+    assert "upload.js" in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "problem"),
+    [
+        ({}, "pasted", "Paste numbers, or choose a file."),
+        ({"pasted": " \n "}, "pasted", "Paste numbers, or choose a file."),
+        ({"pasted": number(1), "file": FILE}, "file", "not both"),
+        ({"file": SimpleUploadedFile("empty.csv", b"")}, "file", "The file is empty."),
+        ({"file": SimpleUploadedFile("list.csv", b"\x00\x01\x02\x03" * 100)}, "file", ""),
+        ({"file": SimpleUploadedFile("list.xlsx", b"PK\x03\x04nothing more")}, "file", ""),
+    ],
+)
+def test_what_can_not_be_imported_is_said_at_its_field(
+    client: Client, group: ContactGroup, fields: dict[str, Any], field: str, problem: str
+) -> None:
+    response = upload(client, group, **fields)
+    assert response.status_code == 200
+    assert problem in " ".join(response.context["form"].errors[field])
+    assert (response.context["form"]["pasted"].value() or "") == fields.get("pasted", "")
+    assert ("Choose the file again" in text(response)) == ("file" in fields)
+    assert not Import.objects.exists()
+
+
+def test_a_script_that_uploads_is_told_where_the_preview_is(client: Client, group: ContactGroup) -> None:
+    url = reverse("contact_group_import", args=[group.pk])
+    response = client.post(url, {"pasted": number(1)}, headers={"X-Requested-With": "XMLHttpRequest"})
+    assert (response.status_code, response["Location"]) == (201, reverse("import", args=[Import.objects.get().pk]))
+
+
+# --- Preview ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_preview_shows_what_is_read_repaired_and_refused(client: Client, group: ContactGroup) -> None:
+    asked = uploaded(client, group, file="Mobile,Name\n'02079460001,Asha\n12,Ravi\n2079460002.0,Zoë\n")
+    page = shown(client, asked)
+    assert "+44 20 7946 0001 Asha" in page
+    assert "Refused: too short: 2 digits" in page
+    assert "1 would be refused" in page
+    response = client.get(reverse("import", args=[asked.pk]))
+    assert [row.repaired != "" for row in response.context["preview"].rows] == [True, False, True]
+    assert [field.value() for field in response.context["form"].columns] == ["number", "name"]
+    assert not group.contacts.exists()
+
+
+def test_other_columns_are_chosen_and_read_again(client: Client, group: ContactGroup) -> None:
+    asked = uploaded(client, group, file=FILE)
+    assert form_of(client, asked) == {
+        "header": 1, "existing": "skip", "column_0": "number", "column_1": "name", "column_2": "extra",
+        "column_3": form_of(client, asked)["column_3"],
+    }  # fmt: skip
+    chosen = form_of(client, asked, column_1="extra", column_2="name", column_3="custom", existing="update")
+    assert post(client, "import", asked, chosen).status_code == 302
+    assert form_of(client, asked) == chosen
+    assert "+44 20 7946 0001 Pune" in shown(client, asked)
+    post(client, "import_confirm", asked, chosen)
+    contact = group.contacts.get()
+    assert (contact.name, contact.custom, contact.extra) == ("Pune", "A-1", {"Customer name": "Asha"})
+
+
+def test_titles_are_read_anew_where_they_are_said_to_be(client: Client, group: ContactGroup) -> None:
+    asked = uploaded(client, group, file=FILE)
+    post(client, "import_confirm", asked, form_of(client, asked, header="", existing="skip"))
+    assert asked.counts["rows"] == 4
+    other = uploaded(client, group, file=f"Our list\nPhone,Town\n{number(5)},Pune\n")
+    post(client, "import_confirm", other, form_of(client, other, header="2", column_0="number", column_1="extra"))
+    assert group.contacts.get(number=number(5)).extra == {"Town": "Pune"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"column_0": "skip"}, "Say which column has the phone numbers."),
+        ({"column_1": "custom", "column_2": "custom"}, "Only one column can be the custom reference"),
+        ({"column_0": "nonsense"}, "Select a valid choice"),
+        ({"header": "-1"}, "greater than or equal to 1"),
+        ({"header": "many"}, "whole number"),
+        ({"existing": ""}, "required"),
+        ({"existing": "everything"}, "Select a valid choice"),
+    ],
+)
+@pytest.mark.parametrize("name", ["import", "import_confirm"])
+def test_a_wrong_choice_is_named_and_nothing_chosen_is_lost(
+    client: Client, group: ContactGroup, name: str, changed: dict[str, str], problem: str
+) -> None:
+    asked = uploaded(client, group, file=FILE)
+    fields = form_of(client, asked, column_3="skip") | changed
+    response = post(client, name, asked, fields)
+    assert response.status_code == 200
+    assert problem in text(response)
+    assert {field: response.context["form"][field].value() for field in changed} == changed
+    assert response.context["form"]["column_3"].value() == "skip"
+    assert asked.state == ImportState.UPLOADED
+    assert not group.contacts.exists()
+
+
+def test_a_file_that_is_gone_is_said_and_can_be_dropped(client: Client, group: ContactGroup) -> None:
+    asked = uploaded(client, group, file=FILE)
+    fields = form_of(client, asked)
+    asked.file.delete(save=False)
+    page = client.get(reverse("import", args=[asked.pk]))
+    assert page.status_code == 200
+    assert "It can't be read" in text(page).replace("&#x27;", "'")
+    assert reverse("import_confirm", args=[asked.pk]) not in page.content.decode()
+    assert post(client, "import", asked, fields).status_code == 200
+    assert "Dropped. Nothing was imported." in text(client.post(reverse("import_cancel", args=[asked.pk]), follow=True))
+
+
+def test_replacing_everything_is_for_who_may_delete(group: ContactGroup) -> None:
+    admin, operator = client_for(make_user("admin")), client_for(make_user("operator"))
+    own = SuppressionList.objects.get(role=ListRole.MANUAL)
+    asked = uploaded(operator, own, pasted=number(1), reason="Asked")
+    assert "Replace everything" not in shown(operator, asked)
+    assert "Update it" not in shown(operator, asked)
+    refused = post(operator, "import_confirm", asked, form_of(operator, asked, existing="replace"))
+    assert "Select a valid choice" in text(refused)
+    assert "of the 0 numbers there now" in shown(admin, uploaded(admin, own, pasted=number(1), reason="Asked"))
+
+
+# --- Result ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_small_import_goes_straight_to_its_result(client: Client, group: ContactGroup) -> None:
+    Suppression.objects.create(number=number(1), reason="Asked")
+    asked = imported(client, group, file=FILE)
+    page = shown(client, asked)
+    for tile in ("Rows 3 in all", "Added 1", "Repeated 1", "Refused 1", "Suppressed 1 imported, but not called"):
+        assert tile in page
+    assert "Why rows were refused Reason Rows too short: 2 digits 1" in page
+    assert "3 12 | Ravi | Goa | A-2 too short: 2 digits" in page
+    contact = group.contacts.get()
+    assert (contact.number, contact.name, contact.extra["City"]) == (number(1), "Asha", "Pune")
+    again = post(client, "import_confirm", asked, {})
+    assert again["Location"] == reverse("import", args=[asked.pk])
+    assert group.contacts.count() == 1
+
+
+def test_refused_rows_are_downloaded_mended_and_imported(client: Client, group: ContactGroup) -> None:
+    asked = imported(client, group, file=FILE)
+    response = client.get(reverse("import_refused", args=[asked.pk]))
+    assert response["Content-Disposition"] == 'attachment; filename="list-refused.csv"'
+    refused = body(response)
+    assert "too short: 2 digits" in refused
+    assert "Again" in body(client.get(reverse("import_repeated", args=[asked.pk])))
+    imported(client, group, file=refused.removeprefix("\ufeff").replace("12", number(2), 1))
+    contact = group.contacts.get(number=number(2))
+    assert (contact.name, "not added because" in contact.extra) == ("Ravi", False)
+
+
+def test_undoing_asks_first_and_puts_back_what_was_there(client: Client, group: ContactGroup) -> None:
+    Contact.objects.create(group=group, number=number(1), name="Before")
+    Contact.objects.create(group=group, number=number(2), name="Gone")
+    asked = imported(client, group, existing="replace", file=f"number,name\n{number(1)},After\n{number(3)},New\n")
+    assert set(group.contacts.values_list("name", flat=True)) == {"After", "New"}
+    url = reverse("import_undo", args=[asked.pk])
+    assert url in client.get(reverse("import", args=[asked.pk])).content.decode()
+    page = text(client.get(url))
+    for said in ("1 contact that it added is removed", "1 contact that it changed", "1 contact that it removed"):
+        assert said in page
+    post(client, "import_undo", asked)
+    assert set(group.contacts.values_list("name", flat=True)) == {"Before", "Gone"}
+    assert "Undone" in shown(client, asked)
+    assert url not in client.get(reverse("import", args=[asked.pk])).content.decode()
+    assert "It can't be undone" in text(client.post(url)).replace("&#x27;", "'")
+
+
+def test_an_import_that_others_followed_says_why_it_is_not_undone(client: Client, group: ContactGroup) -> None:
+    first = imported(client, group, pasted=number(1))
+    imported(client, group, pasted=number(2))
+    assert "was done later. Undo that one first." in shown(client, first)
+    assert group.contacts.count() == 2
+    assert "was done later" in text(client.post(reverse("import_undo", args=[first.pk])))
+    assert group.contacts.count() == 2
+
+
+# --- While it is at work ---------------------------------------------------------------------------------------------
+
+AT_WORK: dict[str, tuple[dict[str, Any], str]] = {
+    "waiting": ({"state": "waiting"}, "Waits for a worker."),
+    "reading": ({"state": "running", "step": "reading", "done": 50, "total": 100, "rows": 20}, "Step 1 of 2: reading"),
+    "writing": ({"state": "running", "step": "writing", "done": 50, "total": 100, "rows": 100}, "writing, 50 of 100"),
+    "undoing": ({"state": "undoing"}, "Puts back what was there before."),
+}
+
+
+@pytest.mark.parametrize("name", AT_WORK)
+def test_how_far_it_is_survives_a_reload_and_refreshes_itself(
+    client: Client, operator: User, group: ContactGroup, name: str
+) -> None:
+    columns, said = AT_WORK[name]
+    asked = Import.objects.create(owner=operator, group=group, started_at=timezone.now(), **columns)
+    page = client.get(reverse("import", args=[asked.pk]))
+    assert said in text(page)
+    assert 'hx-trigger="every 1s"' in page.content.decode()
+    assert ("Cancel" in text(page)) == (name != "undoing")
+    Import.objects.update(state="cancelled")
+    refresh = client.get(f"{reverse('import', args=[asked.pk])}?v=0", headers={"HX-Request": "true"})
+    assert "Nothing was changed." in refresh.content.decode()
+    assert "hx-trigger" not in refresh.content.decode()
+
+
+def test_one_that_waits_says_for_which(client: Client, operator: User, group: ContactGroup) -> None:
+    other = Import.objects.create(
+        owner=make_user("operator", "ravi"),
+        group=group,
+        filename="first.csv",
+        state="running",
+        started_at=timezone.now(),
+    )
+    asked = Import.objects.create(owner=operator, group=group, state="waiting")
+    assert "Waits until Import of first.csv by ravi is done" in shown(client, asked)
+    assert reverse("import", args=[other.pk]) not in client.get(reverse("import", args=[asked.pk])).content.decode()
+
+
+def test_cancelling(client: Client, operator: User, group: ContactGroup) -> None:
+    asked = Import.objects.create(owner=operator, group=group, state="running", started_at=timezone.now())
+    assert post(client, "import_cancel", asked)["Location"] == reverse("import", args=[asked.pk])
+    assert "Nothing was changed." in shown(client, asked)
+    Import.objects.update(state="done")
+    assert "too late to cancel" in text(client.post(reverse("import_cancel", args=[asked.pk]), follow=True))
+
+
+def test_one_that_failed_says_what_to_do(client: Client, operator: User, group: ContactGroup) -> None:
+    asked = Import.objects.create(
+        owner=operator, group=group, state="failed", error="The disk is full: free some space."
+    )
+    assert "The disk is full: free some space." in shown(client, asked)
+
+
+def test_what_the_engine_refuses_is_said(client: Client, group: ContactGroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = uploaded(client, group, file=FILE)
+    fields = form_of(client, asked)
+
+    def refuse(*_: Any) -> None:
+        raise ImportNotPossible("Not today.")
+
+    monkeypatch.setattr(importing, "confirm", refuse)
+    response = post(client, "import_confirm", asked, fields)
+    assert response.status_code == 200
+    assert "Not today." in text(response)
+
+
+# --- Whose it is -----------------------------------------------------------------------------------------------------
+
+NAMES = ("import", "import_confirm", "import_cancel", "import_undo", "import_refused", "import_repeated")
+
+
+def test_an_import_is_its_makers_alone_and_only_while_they_may(
+    client: Client, operator: User, group: ContactGroup
+) -> None:
+    asked = uploaded(client, group, pasted=number(1))
+    admin = client_for(make_user("admin"))
+    for name in NAMES:
+        url = reverse(name, args=[asked.pk])
+        codes = {admin.get(url).status_code, admin.post(url).status_code}
+        assert codes <= {404, 405}, name
+    assert client.get(reverse("import", args=[uuid.uuid4()])).status_code == 404
+    operator.uses_all_contact_groups = False
+    operator.save()
+    assert client.get(reverse("import", args=[asked.pk])).status_code == 404
+
+
+def test_the_history_names_all_imports_and_leads_to_ones_own(client: Client, group: ContactGroup) -> None:
+    mine = imported(client, group, file=FILE)
+    theirs = imported(client_for(make_user("admin", "boss")), group, pasted=number(7))
+    for name in ("contact_group", "contact_group_imports"):
+        page = client.get(reverse(name, args=[group.pk]))
+        assert "list.csv" in text(page)
+        assert "boss 1 added" in text(page)
+        assert "1 added, 1 refused" in text(page)
+        html = page.content.decode()
+        assert reverse("import", args=[mine.pk]) in html
+        assert reverse("import", args=[theirs.pk]) not in html
+
+
+def test_the_history_comes_in_pages(client: Client, operator: User, group: ContactGroup) -> None:
+    for _ in range(51):
+        Import.objects.create(owner=operator, group=group, state="cancelled")
+    url = reverse("contact_group_imports", args=[group.pk])
+    first = client.get(url).context["page"]
+    assert len(client.get(url, {"after": first.next}).context["page"].rows) == 1
+
+
+# --- Suppression lists -----------------------------------------------------------------------------------------------
+
+
+def test_numbers_are_put_on_a_list_with_a_reason(client: Client, operator: User) -> None:
+    own = SuppressionList.objects.get(role=ListRole.MANUAL)
+    response = upload(client, own, pasted=number(1))
+    assert response.context["form"].errors["reason"] == ["This field is required."]
+    assert response.context["form"]["pasted"].value() == number(1)
+    asked = imported(client, own, pasted=f"{number(1)}\n{number(2)}", reason="Wrote to us")
+    assert asked.state == ImportState.DONE
+    rows = Suppression.objects.filter(list=own)
+    assert {(row.number, row.reason, row.added_by) for row in rows} == {
+        (number(1), "Wrote to us", operator), (number(2), "Wrote to us", operator),
+    }  # fmt: skip
+    assert "Suppressed" not in shown(client, asked)
+    assert (
+        reverse("import_undo", args=[asked.pk]) not in client.get(reverse("import", args=[asked.pk])).content.decode()
+    )
+    assert client.post(reverse("import_undo", args=[asked.pk])).status_code == 403
+    assert "2 added" in text(client.get(reverse("suppression_list_imports", args=[own.pk])))
+
+
+def test_a_column_has_reasons(client: Client) -> None:
+    register = SuppressionList.objects.create(name="Register")
+    asked = uploaded(client, register, file=f"number,reason\n{number(1)},Complained\n{number(2)},\n", reason="Register")
+    assert form_of(client, asked)["column_1"] == "reason"
+    post(client, "import_confirm", asked, form_of(client, asked))
+    assert dict(register.suppressions.values_list("number", "reason")) == {
+        number(1): "Complained", number(2): "Register",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("role", [ListRole.OPT_OUT, ListRole.CARRIER])
+def test_nothing_is_imported_into_lists_that_the_portal_writes(role: str) -> None:
+    client = client_for(make_user("admin"))
+    own = SuppressionList.objects.get(role=role)
+    assert upload(client, own, pasted=number(1), reason="Asked").status_code == 404
+    assert (
+        reverse("suppression_list_import", args=[own.pk])
+        not in client.get(reverse("suppression_list", args=[own.pk])).content.decode()
+    )
+
+
+def test_a_new_group_is_not_made_of_a_file_that_can_not_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise UploadError("This is a picture.")
+
+    monkeypatch.setattr(importing, "receive", refuse)
+    client = client_for(make_user("admin"))
+    file = SimpleUploadedFile("list.csv", b"x")
+    response = client.post(reverse("contact_group_new"), {"name": "Members", "file": file})
+    assert response.context["form"].errors["file"] == ["This is a picture."]
+    assert response.context["form"]["name"].value() == "Members"
+    assert not ContactGroup.objects.exists()
