@@ -3,11 +3,12 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
@@ -15,10 +16,23 @@ from django.utils import timezone
 from calls.api.context import context
 from calls.api.errors import ApiError
 from calls.api.status import mobile_of, word_of
+from calls.carriers import get_carrier
 from calls.dialing.plan import make_plan
 from calls.dialing.request import NotAvailable, Options, find_groups, find_play
+from calls.dialing.rules import rules_for
 from calls.dialing.start import CannotStart, NobodyToCall, Starter, start, start_listed
-from calls.models import IVR, APIKey, CallRequest, ContactGroup, Idempotency, Outcome, Sound, Suppression, User
+from calls.models import (
+    IVR,
+    APIKey,
+    CallGroup,
+    CallRequest,
+    ContactGroup,
+    Idempotency,
+    Outcome,
+    PlannedCall,
+    Sound,
+    User,
+)
 from calls.obd.parameters import MAX_NUMBERS, clean_call
 from calls.obd.replies import SUCCESS, Reply, Row
 from calls.obd.statuses import Status
@@ -34,7 +48,15 @@ NOT_KNOWN = (
     "repeat this, or repeat it with the same Idempotency-Key."
 )
 
-WORDS = {Outcome.DUPLICATE: "DUPLICATE", Outcome.SUPPRESSED: "DND", Outcome.INVALID: "INVALID"}
+WORDS = {
+    Outcome.DUPLICATE: "DUPLICATE",
+    Outcome.SUPPRESSED: "DND",
+    Outcome.INVALID: "INVALID",
+    Outcome.CAPPED: "CAPPED",
+}
+
+NOT_TOLD = {Outcome.SUPPRESSED: "on a suppression list", Outcome.CAPPED: "called often enough that day"}
+"""Why a number is not called, where the whole reason is nothing for programs."""
 
 
 def voice_call(request: HttpRequest, key: APIKey, parameters: Mapping[str, str]) -> Reply:
@@ -106,6 +128,7 @@ def _start(key: APIKey, asked: CallParameters) -> Reply:
     options = Options(
         play=play,
         message="" if play else asked.message,
+        traffic=key.traffic,
         retries=asked.retries,
         campaign=asked.campaign,
         newgroup=asked.newgroup,
@@ -143,56 +166,56 @@ def _carrier_group(groups: Sequence[ContactGroup]) -> str:
 
 @dataclass(frozen=True)
 class _Listed:
-    """One of the numbers asked for. `word` says why it is not called, if it isn't."""
+    """One of the numbers asked for, as E.164 or, where it is no number, as it came. `word` says why it isn't called."""
 
     number: str
     custom: str
-    word: str
-    reason: str
+    word: str = ""
+    reason: str = ""
+
+    @property
+    def mobile(self) -> str:
+        return mobile_of(self.number) if self.number.startswith("+") else self.number
 
 
 def _to_numbers(key: APIKey, options: Options, asked: CallParameters) -> Reply:
-    listed = _plan(asked)
+    listed = _plan(options, asked)
     called = [each for each in listed if not each.word]
     if not called:
         raise ApiError(400, "numbers: none can be called; " + "; ".join(dict.fromkeys(each.reason for each in listed)))
-    group, before = start_listed(
+    group, positions = start_listed(
         Starter(key.user, key), options, [each.number for each in called], [each.custom for each in called]
     )
-    now = timezone.now()
-    word = word_of(Status.HELD, group.due_at, now)
-    n, rows = before, []
-    for each in listed:
-        n += not each.word
-        obd_id = "" if each.word else f"{group.pk}-{n}"
-        rows.append(
-            Row(
-                id=obd_id,
-                mobile=mobile_of(each.number) if each.word != WORDS[Outcome.INVALID] else each.number,
-                status=each.word or word,
-                custom=each.custom,
-            )
+    word = word_of(Status.HELD, group.due_at, timezone.now())
+    rows = [
+        Row(
+            id="" if each.word else f"{group.pk}-{positions[each.number]}",
+            mobile=each.mobile,
+            status=each.word or word,
+            custom=each.custom,
         )
+        for each in listed
+    ]
     return Reply(SUCCESS, "OK", group_id=str(group.pk), rows=tuple(rows))
 
 
-def _plan(asked: CallParameters) -> list[_Listed]:
+def _plan(options: Options, asked: CallParameters) -> list[_Listed]:
     """What becomes of each number, in their order."""
     numbers = [token.number for token in asked.numbers if token.number]
-    suppressed = dict(Suppression.objects.filter(number__in=numbers).values_list("number", "reason"))
+    refusals = rules_for(options, timezone.now(), get_carrier(settings.CARRIER)).refusals(numbers)
     customs = asked.custom or ("",) * len(asked.numbers)
     seen: set[str] = set()
     listed = []
     for token, custom in zip(asked.numbers, customs, strict=True):
         if token.number is None:
             listed.append(_Listed(token.raw, custom, WORDS[Outcome.INVALID], token.reason))
-        elif token.number in suppressed:
-            reason = "on the suppression list"
-            listed.append(_Listed(token.number, custom, WORDS[Outcome.SUPPRESSED], reason))
+        elif refusal := refusals.get(token.number):
+            reason = NOT_TOLD.get(refusal.outcome, refusal.reason)
+            listed.append(_Listed(token.number, custom, WORDS[refusal.outcome], reason))
         elif token.number in seen:
             listed.append(_Listed(token.number, custom, WORDS[Outcome.DUPLICATE], "listed more than once"))
         else:
-            listed.append(_Listed(token.number, custom, "", ""))
+            listed.append(_Listed(token.number, custom))
         seen.add(token.number or "")
     return listed
 
@@ -206,26 +229,25 @@ def _to_groups(key: APIKey, options: Options) -> Reply:
     make_plan(asked)
     asked.refresh_from_db()
     if not asked.callable and not options.carrier_group:
-        why = f"{asked.suppressed:,} are suppressed" if asked.seen else "there is none"
-        raise ApiError(400, f"group: no number of it can be called: {why}")
+        raise ApiError(400, f"group: no number of it can be called: {_why_none(asked)}")
+    first = list(asked.planned.filter(position__lte=MAX_NUMBERS).order_by("position"))
     group = start(asked.pk)
-    asked.refresh_from_db()
-    return Reply(SUCCESS, "OK", group_id=str(group.pk), rows=tuple(_first_rows(asked, options)), total=asked.seen)
+    rows = () if options.carrier_group else tuple(_first_rows(group, first))
+    return Reply(SUCCESS, "OK", group_id=str(group.pk), rows=rows, total=asked.seen)
 
 
-def _first_rows(asked: CallRequest, options: Options) -> list[Row]:
-    """The first numbers in the order of the contacts: calls, and between them what is not called."""
-    group = asked.call_group
-    if group is None or options.carrier_group:
-        return []
-    dropped = {row.position: row for row in asked.planned.filter(position__lte=MAX_NUMBERS)}
-    started = iter(group.calls.filter(n__gt=group.total - asked.callable).order_by("n")[:MAX_NUMBERS])
-    now = timezone.now()
-    word = word_of(Status.HELD, group.due_at, now)
-    rows = []
-    for position in range(1, min(asked.seen, MAX_NUMBERS) + 1):
-        if row := dropped.get(position):
-            rows.append(Row("", mobile_of(row.number), WORDS[Outcome(row.outcome)], custom=row.custom))
-        elif call := next(started, None):
-            rows.append(Row(call.obd_id, mobile_of(call.number), word, custom=call.custom))
-    return rows
+def _why_none(asked: CallRequest) -> str:
+    counts = {"suppressed": asked.suppressed, "capped": asked.capped, "invalid": asked.invalid}
+    return ", ".join(f"{count:,} are {what}" for what, count in counts.items() if count) or "there is none"
+
+
+def _first_rows(group: CallGroup, first: Sequence[PlannedCall]) -> Iterator[Row]:
+    """The first numbers in the order of the contacts, of which `group` has those that are called."""
+    numbers = [row.number for row in first if row.outcome == Outcome.CALLABLE]
+    calls = {call.number: call for call in group.calls.filter(number__in=numbers)}
+    word = word_of(Status.HELD, group.due_at, timezone.now())
+    for row in first:
+        call = calls.get(row.number) if row.outcome == Outcome.CALLABLE else None
+        # What the plan would have called and is no call was suppressed in between.
+        said = word if call else WORDS.get(Outcome(row.outcome), WORDS[Outcome.SUPPRESSED])
+        yield Row(call.obd_id if call else "", mobile_of(row.number), said, custom=row.custom)

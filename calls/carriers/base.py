@@ -151,6 +151,10 @@ class Carrier(Protocol):
     def idempotent_seconds(self) -> int:
         """For how long it has said that orders with the same key are placed once; 0: it has not."""
 
+    @property
+    def retry_gap(self) -> float:
+        """Seconds from one attempt to call a number to the next one, at most: it makes retries by itself."""
+
     def place(self, order: Order) -> Accepted:
         """Hand over one order, in one request. Raises NotTaken, Stopped, Refused or Unconfirmed."""
 

@@ -94,7 +94,7 @@ class Reader:
 
 def _is_refused(word: str) -> bool:
     """Whether a row without an ID says that its number is not called."""
-    return word.upper() == "DUPLICATE" or from_word(word) in _NOT_PLACED
+    return word.upper() in {"DUPLICATE", "CAPPED"} or from_word(word) in _NOT_PLACED
 
 
 def _number_asked(row: Row, asked: Sequence[AskedCall]) -> str:

@@ -19,6 +19,9 @@ from calls.obd.statuses import Status
 RETRY_GAP = 15.0
 """Seconds between two attempts."""
 
+LONGEST_RINGING = 8.0
+"""Seconds."""
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -37,7 +40,7 @@ def _share(*parts: object) -> float:
 
 def attempt(number: str, tried: int) -> Attempt:
     """What happens when `number` is called for the `tried`-th time (from 0), in seconds of the pretend network."""
-    rings = 2 + 6 * _share(number, tried, "rings")
+    rings = 2 + (LONGEST_RINGING - 2) * _share(number, tried, "rings")
     talks = 5 + 35 * _share(number, tried, "talks")
     match number[-1]:
         case "6":
@@ -101,6 +104,11 @@ class SandboxCarrier:
     def from_settings(cls) -> Self:
         """The sandbox at the speed of the settings."""
         return cls(speed=settings.SANDBOX_SPEED)
+
+    @property
+    def retry_gap(self) -> float:
+        """Seconds: only who was not reached is called again, so nobody talked in between."""
+        return (LONGEST_RINGING + RETRY_GAP) / self.speed
 
     def place(self, order: Order) -> Accepted:
         """Take the order; the answer carries an ID for each call. Raises Refused as `voice.call` does."""

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from calls.dialing.changes import PORTAL, calls_of, end_if_over, move
 from calls.dialing.jobs import follow_later, hand_over_later
-from calls.models import Batch, BatchState, CallGroup, CarrierState, GroupState, Suppression
+from calls.models import Batch, BatchState, CallGroup, CarrierState, GroupState
 from calls.obd.statuses import Status
 
 FAIR_WAIT = timedelta(minutes=10)
@@ -106,12 +106,14 @@ def is_repeat_open(group: CallGroup, batch: Batch) -> bool:
 
 
 def may_repeat(group: CallGroup, batch: Batch) -> bool:
-    """Whether the very request of an unconfirmed batch may be made again: the carrier would not place it twice."""
+    """Whether the very request of an unconfirmed batch may be made again: the carrier would not place it twice.
+
+    Whether it may ring just now is another question (:func:`calls.dialing.rules.may_ring_again`).
+    """
     if batch.state != BatchState.UNCONFIRMED or group.state != GroupState.RUNNING or not batch.account:
         return False
     carrier = CarrierState.objects.filter(name=group.carrier, idempotent_account=batch.account).first()
     if carrier is None or batch.order_key is None or batch.sent_at is None:
         return False
     kept_until = batch.sent_at + timedelta(seconds=carrier.idempotent_seconds) - REPEAT_MARGIN
-    numbers = calls_of(batch).filter(status=Status.UNCONFIRMED).values("number")
-    return timezone.now() < kept_until and not Suppression.objects.filter(number__in=numbers).exists()
+    return timezone.now() < kept_until

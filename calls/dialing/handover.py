@@ -32,13 +32,14 @@ from calls.carriers.base import (
     Stopped,
     Unconfirmed,
 )
-from calls.dialing import evidence
+from calls.dialing import evidence, rules
 from calls.dialing.changes import CARRIER, PORTAL, Change, calls_of, end_if_over, move, write
+from calls.dialing.hours import HORIZON
 from calls.dialing.incoming import callback_url
 from calls.dialing.locks import locked
 from calls.dialing.pacing import LONGEST_WAIT, NotNow, Turn, turn
 from calls.dialing.progress import gap_after
-from calls.models import Batch, BatchState, Call, CallGroup, GroupState, RequestKind, Suppression, Waits
+from calls.models import Batch, BatchState, Call, CallGroup, GroupState, KeptBy, RequestKind, Waits
 from calls.obd.statuses import Status, advance, from_word
 
 logger = logging.getLogger(__name__)
@@ -111,7 +112,8 @@ def settle_orphans(call_group_id: int, lane: int) -> None:
 def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
     """Claim the next due batch: it is *sending* once this has committed, and nobody else can claim it.
 
-    Numbers suppressed since the start are taken out. None if there is nothing to send just now.
+    The calling rules are checked here, at the last moment. Outside calling hours calls stay held; suppressed numbers
+    and those that rang often enough that day are taken out. None if there is nothing to send just now.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -126,9 +128,13 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
         )
         if batch is None:
             return None
+        carrier = get_carrier(group.carrier)
+        checks = rules.rules_of(group, now, carrier)
+        if not group.override_reason and checks.opening(batch.place) != checks.rings_at:
+            _keep(batch, checks, now)
+            return None
         held = calls_of(batch).filter(status=Status.HELD)
-        suppressed = Suppression.objects.filter(number__in=held.values("number")).values("number")
-        move(held.filter(number__in=suppressed), Status.DND, PORTAL, "On the suppression list.", ended_at=now)
+        _take_out(group, batch, checks, held, now)
         if batch.last and not held.exists():
             Batch.objects.filter(pk=batch.pk).update(state=BatchState.CANCELLED)
             return None
@@ -138,7 +144,9 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
             sent_at=now,
             attempts=batch.attempts + 1,
             order_key=uuid.uuid4(),
-            account=get_carrier(group.carrier).account,
+            account=carrier.account,
+            kept_by="",
+            rules=[*(batch.rules or []), rules.checked(group, batch, checks, now)],
         )
         if claimed != 1:
             return None
@@ -148,20 +156,47 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
     return batch, order
 
 
+def _keep(batch: Batch, checks: rules.Rules, now: datetime) -> None:
+    """Hold what can't ring now until it can: all batches of this place, so that they don't come up one by one."""
+    opens = checks.opening(batch.place) or now + HORIZON
+    there = Batch.objects.filter(call_group=batch.call_group_id, state=BatchState.PENDING, place=batch.place)
+    there.filter(due_at__lt=opens).update(due_at=opens, kept_by=KeptBy.HOURS)
+
+
+def _take_out(group: CallGroup, batch: Batch, checks: rules.Rules, held: QuerySet[Call], now: datetime) -> None:
+    """End those held calls of a batch that must not be made."""
+    numbers = list(held.values_list("number", flat=True))
+    capped = checks.rule.cap is not None and not group.override_reason
+    if capped:
+        rules.lock_cap()  # before anything else is locked
+    suppressed = checks.suppressed(numbers)
+    _end(held, Status.DND, suppressed, now)
+    if capped:
+        _end(held, Status.CANCELLED, checks.capped(numbers, batch.place), now)
+
+
+def _end(held: QuerySet[Call], status: Status, reasons: dict[str, str], now: datetime) -> None:
+    """End the held calls to these numbers, each with its reason."""
+    by_reason: dict[str, list[str]] = {}
+    for number, reason in reasons.items():
+        by_reason.setdefault(reason, []).append(number)
+    for reason, numbers in by_reason.items():
+        move(held.filter(number__in=numbers), status, PORTAL, reason[:200], ended_at=now)
+
+
 def order_of(batch: Batch, calls: QuerySet[Call]) -> Order:
     """The request for a claimed batch to these calls of it: always the same for the same calls."""
     group = batch.call_group
-    carrier_waits = group.waits == Waits.CARRIER
     return Order(
         calls=[OrderedCall(call.obd_id, call.number) for call in calls.order_by("n")],
         group=group.carrier_group,
         play=group.play,
         message=group.message,
-        retries=group.retries,
+        retries=rules.retries_of(batch),
         campaign=group.campaign,
         newgroup=group.newgroup,
-        schedule_time=group.schedule_time if carrier_waits else None,
-        delay=group.delay if carrier_waits else 0,
+        schedule_time=rules.scheduled(group, batch.sent_at) if batch.sent_at else None,
+        delay=group.delay if group.waits == Waits.CARRIER else 0,
         meta=group.meta,
         custom=group.custom,
         callback=callback_url(batch),
@@ -202,7 +237,7 @@ def repeat_unconfirmed(call_group_id: int, lane: int) -> None:
     """
     group = CallGroup.objects.get(pk=call_group_id)
     for batch in group.batches.filter(lane=lane, state=BatchState.UNCONFIRMED).order_by("first"):
-        if not evidence.may_repeat(group, batch):
+        if not _may_repeat(group, batch):
             continue
         try:
             with turn(get_carrier(group.carrier), RequestKind.CALL) as mine:
@@ -212,14 +247,23 @@ def repeat_unconfirmed(call_group_id: int, lane: int) -> None:
             return
 
 
+def _may_repeat(group: CallGroup, batch: Batch) -> bool:
+    return evidence.may_repeat(group, batch) and rules.may_ring_again(group, batch, get_carrier(group.carrier))
+
+
 def _claim_again(batch: Batch) -> bool:
     with transaction.atomic():
         group = locked(batch.call_group_id)
         batch.refresh_from_db()
-        if not evidence.may_repeat(group, batch):
+        if not _may_repeat(group, batch):
             return False
         again = _this_attempt(batch, BatchState.UNCONFIRMED)
-        claimed = again.update(state=BatchState.SENDING, attempts=batch.attempts + 1)
+        now = timezone.now()
+        checks = rules.rules_of(group, now, get_carrier(group.carrier))
+        entry = rules.checked(group, batch, checks, now) | {"retries": rules.retries_of(batch)}
+        claimed = again.update(
+            state=BatchState.SENDING, attempts=batch.attempts + 1, rules=[*(batch.rules or []), entry]
+        )
         batch.refresh_from_db()
         return bool(claimed)
 

@@ -5,8 +5,9 @@ digits tell a town, its zone counts. Those of mobile phones don't: then all zone
 be anywhere in it. Nothing is known of the empty place; there the portal's own zone counts.
 """
 
+import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 
@@ -37,14 +38,29 @@ def place_of(number: str) -> str:
     return next((places[number[:size]] for size in range(LONGEST, 1, -1) if number[:size] in places), UNKNOWN)
 
 
-def place_sql(number: str) -> tuple[str, dict[str, dict[str, str]]]:
-    """The same as an SQL expression for the number that the expression `number` gives; and its parameters.
+PLACES_SQL = "places AS MATERIALIZED (SELECT %(shallow_places)s::jsonb AS shallow, %(deep_places)s::jsonb AS deep)"
+"""What :func:`place_sql` looks places up in, for the WITH clause; :func:`place_parameters` go with it."""
 
-    Most country codes need no more than themselves. The parameters are to be passed as JSON.
+
+def place_sql(number: str) -> str:
+    """The same as an SQL expression, for the number that the expression `number` gives.
+
+    Most country codes need no more than themselves; only the others are looked up by more digits.
     """
-    shallow = [f"%(shallow_places)s::jsonb ->> left({number}, {size})" for size in (3, 4, 2)]
-    deep = [f"%(deep_places)s::jsonb ->> left({number}, {size})" for size in range(LONGEST, 1, -1)]
-    return f"coalesce({', '.join(shallow + deep)}, '')", _split()
+    shallow = [f"(SELECT shallow FROM places) ->> left({number}, {size})" for size in (3, 4, 2)]
+    deep = [f"(SELECT deep FROM places) ->> left({number}, {size})" for size in range(LONGEST, 1, -1)]
+    return f"coalesce({', '.join(shallow + deep)}, '{UNKNOWN}')"
+
+
+@cache
+def place_parameters() -> dict[str, str]:
+    """The places of country codes that have only one, and those of all others, by prefix."""
+    counted = Counter(map(_country_code, TIMEZONE_DATA))
+    shallow: dict[str, str] = {}
+    deep: dict[str, str] = {}
+    for prefix, place in _places().items():
+        (shallow if counted[_country_code(prefix[1:])] == 1 else deep)[prefix] = place
+    return {"shallow_places": json.dumps(shallow), "deep_places": json.dumps(deep)}
 
 
 def country(place: str) -> str:
@@ -68,19 +84,6 @@ def _places() -> dict[str, str]:
         for code, among in prefixes.items()
         for prefix, region, names in _of_country_code(code, among)
     }
-
-
-@cache
-def _split() -> dict[str, dict[str, str]]:
-    """The places of country codes that have only one, and those of all others."""
-    alone: dict[str, str] = {}
-    others: dict[str, str] = {}
-    counted: dict[int, int] = defaultdict(int)
-    for prefix in TIMEZONE_DATA:
-        counted[_country_code(prefix)] += 1
-    for prefix, place in _places().items():
-        (alone if counted[_country_code(prefix[1:])] == 1 else others)[prefix] = place
-    return {"shallow_places": alone, "deep_places": others}
 
 
 def _country_code(prefix: str) -> int:

@@ -4,17 +4,22 @@ The result is a :class:`~calls.models.PlannedCall` row per number. What is `call
 what starting the request calls. Large requests are planned in a worker, in steps, so that progress shows.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Sum
+from django.utils import timezone
 
+from calls.carriers import get_carrier
 from calls.contacts.entries import Entry, read_pasted
 from calls.contacts.search import starts_and_ends
+from calls.dialing.places import PLACES_SQL, place_of, place_parameters, place_sql
 from calls.dialing.request import Options
-from calls.models import CallRequest, ContactGroup, Outcome, PlannedCall, RequestState, Suppression, Tally
+from calls.dialing.rules import ON_LIST_SQL, RINGS_SQL, Rules, rules_for
+from calls.models import CallRequest, ContactGroup, Outcome, PlannedCall, RequestState, Tally
 
 INLINE_LIMIT = 2_000
 """Up to this many numbers are planned, and started, while the person waits; more in a worker."""
@@ -24,25 +29,51 @@ STEP = 20_000
 
 DUPLICATE_REASON = "Listed more than once; called once."
 INSERT_SQL = f"""
-    WITH step AS ({{source}}),
+    WITH {PLACES_SQL},
+    step AS MATERIALIZED ({{source}}),
+    suppressed AS (
+        SELECT DISTINCT ON (step.key) step.key, {ON_LIST_SQL} AS reason
+        FROM step JOIN calls_suppression AS s ON s.number = step.number
+        JOIN calls_suppressionlist AS l ON l.id = s.list_id
+        WHERE l.id = ANY(%(lists)s) ORDER BY step.key, l.id
+    ),
     planned AS (
-        INSERT INTO calls_plannedcall (request_id, position, number, name, custom, outcome, reason)
-        SELECT %(request)s, %(offset)s + row_number() OVER (ORDER BY step.key), step.number, step.name, step.custom,
-            CASE WHEN s.id IS NOT NULL THEN 'suppressed' WHEN p.id IS NOT NULL THEN 'duplicate' ELSE 'callable' END,
-            CASE WHEN s.id IS NOT NULL THEN s.reason WHEN p.id IS NOT NULL THEN '{DUPLICATE_REASON}' ELSE '' END
-        FROM step
-        LEFT JOIN calls_suppression AS s ON s.number = step.number
+        INSERT INTO calls_plannedcall (request_id, position, number, name, custom, place, outcome, reason)
+        SELECT %(request)s, %(offset)s + row_number() OVER (ORDER BY key), step.number, step.name, step.custom,
+            {place_sql("step.number")},
+            CASE WHEN s.key IS NOT NULL THEN 'suppressed' WHEN p.id IS NOT NULL THEN 'duplicate' ELSE 'callable' END,
+            CASE WHEN s.key IS NOT NULL THEN s.reason WHEN p.id IS NOT NULL THEN '{DUPLICATE_REASON}' ELSE '' END
+        FROM step LEFT JOIN suppressed AS s USING (key)
         LEFT JOIN calls_plannedcall AS p
             ON p.request_id = %(request)s AND p.number = step.number AND p.outcome = 'callable'
-        RETURNING outcome
+        RETURNING outcome, place
     )
-    SELECT (SELECT max(key) FROM step), count(*),
-        count(*) FILTER (WHERE outcome = 'callable'), count(*) FILTER (WHERE outcome = 'duplicate'),
-        count(*) FILTER (WHERE outcome = 'suppressed')
-    FROM planned
+    SELECT outcome, place, count(*), (SELECT max(key) FROM step) FROM planned GROUP BY outcome, place
+"""
+NEVER_SQL = """
+    UPDATE calls_plannedcall AS p SET outcome = 'invalid', reason = n.reason
+    FROM unnest(%(places)s::text[], %(reasons)s::text[]) AS n (place, reason)
+    WHERE p.request_id = %(request)s AND p.outcome = 'callable' AND p.position > %(offset)s AND p.place = n.place
+    RETURNING p.place
+"""
+STEP_NUMBERS_SQL = """
+    (SELECT p.id, p.number, w.since, w.until FROM calls_plannedcall AS p
+    JOIN unnest(%(places)s::text[], %(since)s::timestamptz[], %(until)s::timestamptz[]) AS w (place, since, until)
+        USING (place)
+    WHERE p.request_id = %(request)s AND p.outcome = 'callable' AND p.position > %(offset)s) AS n
+"""
+CAPPED_SQL = f"""
+    SELECT p.id, p.place, coalesce(used.rings, 0) FROM calls_plannedcall AS p
+    LEFT JOIN ({RINGS_SQL.format(key="n.id", numbers=STEP_NUMBERS_SQL)}) AS used USING (id)
+    WHERE p.request_id = %(request)s AND p.outcome = 'callable' AND p.position > %(offset)s
+        AND coalesce(used.rings, 0) + %(attempts)s > %(cap)s
+"""
+REASONS_SQL = """
+    UPDATE calls_plannedcall AS p SET outcome = 'capped', reason = r.reason
+    FROM unnest(%(ids)s::bigint[], %(reasons)s::text[]) AS r (id, reason) WHERE p.id = r.id
 """
 CONTACTS_SQL = """
-    SELECT id AS key, number, name, %(custom)s AS custom FROM calls_contact
+    SELECT id AS key, number, name, coalesce(nullif(%(custom)s, ''), custom) AS custom FROM calls_contact
     WHERE group_id = %(source)s AND id > %(after)s ORDER BY id LIMIT %(limit)s
 """
 AGAIN_SQL = """
@@ -69,31 +100,34 @@ def make_plan(request: CallRequest) -> None:
     Starts afresh if it was interrupted. Ends early, leaving the state alone, if the request was cancelled meanwhile.
     """
     options = Options.from_json(request.options)
+    checks = rules_for(options, timezone.now(), get_carrier(settings.CARRIER))
     request.planned.all().delete()
-    CallRequest.objects.filter(pk=request.pk, state=RequestState.PLANNING).update(
-        seen=0, callable=0, duplicate=0, invalid=0, suppressed=0
-    )
+    request.places = {}
+    afresh: dict[str, Any] = {"seen": 0, "places": {}} | {outcome.value: 0 for outcome in Outcome}
+    CallRequest.objects.filter(pk=request.pk, state=RequestState.PLANNING).update(**afresh)
     if options.carrier_group:
         complete = True
     elif options.again or options.contact_groups:
-        complete = _plan_steps(request, _sources(options))
+        complete = _plan_steps(request, checks, _sources(options))
     else:
-        complete = _plan_entries(request, read_pasted(request.typed["numbers"], settings.DEFAULT_REGION))
+        complete = _plan_entries(request, checks, read_pasted(request.typed["numbers"], settings.DEFAULT_REGION))
     if complete:
         CallRequest.objects.filter(pk=request.pk, state=RequestState.PLANNING).update(state=RequestState.PLANNED)
 
 
-def _progress(request: CallRequest, **counts: int) -> bool:
-    """Add to the request's counts. False if it was cancelled, so that planning ends."""
+def _progress(request: CallRequest, places: Mapping[str, int], counts: Mapping[str, int]) -> bool:
+    """Add to the request's counts, of which `seen` is the sum. False if it was cancelled, so that planning ends."""
+    for place, calls in places.items():
+        request.places[place] = request.places.get(place, 0) + calls
     added: dict[str, Any] = {name: F(name) + count for name, count in counts.items()}
+    added |= {"seen": F("seen") + sum(counts.values()), "places": request.places}
     return bool(CallRequest.objects.filter(pk=request.pk, state=RequestState.PLANNING).update(**added))
 
 
-def _plan_entries(request: CallRequest, entries: Iterable[Entry]) -> bool:
+def _plan_entries(request: CallRequest, checks: Rules, entries: Iterable[Entry]) -> bool:
     entries = list(entries)
     custom = [part.strip() for part in request.options["custom"].split(",") if part.strip()]
-    numbers = [entry.number for entry in entries if entry.number]
-    suppressed = dict(Suppression.objects.filter(number__in=numbers).values_list("number", "reason"))
+    refusals = checks.refusals({entry.number for entry in entries if entry.number})
     called: set[str] = set()
     rows = []
     for position, entry in enumerate(entries, 1):
@@ -103,11 +137,12 @@ def _plan_entries(request: CallRequest, entries: Iterable[Entry]) -> bool:
             number=entry.number or entry.text[:80],
             name=entry.name[:100],
             custom=custom[position - 1] if position <= len(custom) else "",
+            place=place_of(entry.number or ""),
         )
         if entry.number is None:
             row.outcome, row.reason = Outcome.INVALID, entry.reason[:300]
-        elif entry.number in suppressed:
-            row.outcome, row.reason = Outcome.SUPPRESSED, suppressed[entry.number]
+        elif refusal := refusals.get(entry.number):
+            row.outcome, row.reason = refusal.outcome, refusal.reason
         elif entry.number in called:
             row.outcome, row.reason = Outcome.DUPLICATE, DUPLICATE_REASON
         else:
@@ -115,8 +150,8 @@ def _plan_entries(request: CallRequest, entries: Iterable[Entry]) -> bool:
             called.add(entry.number)
         rows.append(row)
     PlannedCall.objects.bulk_create(rows, batch_size=5_000)
-    counts = {outcome.value: sum(row.outcome == outcome for row in rows) for outcome in Outcome}
-    return _progress(request, seen=len(rows), **counts)
+    places = Counter(row.place for row in rows if row.outcome == Outcome.CALLABLE)
+    return _progress(request, places, Counter(str(row.outcome) for row in rows))
 
 
 def _sources(options: Options) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -137,13 +172,13 @@ def _sources(options: Options) -> Iterable[tuple[str, dict[str, Any]]]:
         yield CONTACTS_SQL, {"source": group, "custom": options.custom}
 
 
-def _plan_steps(request: CallRequest, sources: Iterable[tuple[str, dict[str, Any]]]) -> bool:
+def _plan_steps(request: CallRequest, checks: Rules, sources: Iterable[tuple[str, dict[str, Any]]]) -> bool:
     """Plan rows that the database holds, a step at a time. False if the request was cancelled meanwhile."""
     offset = 0
     for source, parameters in sources:
         after = 0
         while True:
-            after, seen = _insert_step(request, source, offset, after=after, **parameters)
+            after, seen = _insert_step(request, checks, source, offset, after=after, **parameters)
             if not seen:
                 break
             offset += seen
@@ -152,16 +187,58 @@ def _plan_steps(request: CallRequest, sources: Iterable[tuple[str, dict[str, Any
     return _going_on(request)
 
 
-def _insert_step(request: CallRequest, source: str, offset: int, /, **parameters: Any) -> tuple[int, int]:
+def _insert_step(
+    request: CallRequest, checks: Rules, source: str, offset: int, /, **parameters: Any
+) -> tuple[int, int]:
     """Plan the rows of one step: the last key seen, and how many there were."""
+    step = {"request": request.pk, "offset": offset}
+    last = 0
+    counts: Counter[str] = Counter()
+    places: Counter[str] = Counter()
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            INSERT_SQL.format(source=source),
-            {"request": request.pk, "offset": offset, "limit": STEP, **parameters},
-        )
-        last, seen, may_call, duplicate, suppressed = cursor.fetchone()
-        _progress(request, seen=seen, callable=may_call, duplicate=duplicate, suppressed=suppressed)
-    return last, seen
+        parameters |= step | place_parameters() | {"lists": list(checks.lists), "limit": STEP}
+        cursor.execute(INSERT_SQL.format(source=source), parameters)
+        for outcome, place, calls, key in cursor.fetchall():
+            last = key
+            counts[outcome] += calls
+            places[place] += calls if outcome == Outcome.CALLABLE else 0
+        for place, outcome in (*_drop_never(checks, step, places), *_drop_capped(checks, step, places)):
+            places[place] -= 1
+            counts[outcome] += 1
+            counts[Outcome.CALLABLE] -= 1
+        _progress(request, +places, counts)
+    return last, counts.total()
+
+
+def _drop_never(checks: Rules, step: dict[str, Any], places: Collection[str]) -> list[tuple[str, str]]:
+    """Drop what is where nobody can be called: the place and new outcome of each."""
+    never = [place for place in places if checks.opening(place) is None]
+    if not never:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(NEVER_SQL, step | {"places": never, "reasons": [checks.never(place) for place in never]})
+        return [(place, Outcome.INVALID) for (place,) in cursor.fetchall()]
+
+
+def _drop_capped(checks: Rules, step: dict[str, Any], places: Collection[str]) -> list[tuple[str, str]]:
+    """Drop what rings too often that day: the place and new outcome of each."""
+    if checks.rule.cap is None or not places:
+        return []
+    days = [checks.day(place) for place in places]
+    parameters = step | {
+        "places": list(places),
+        "since": [since for since, _ in days],
+        "until": [until for _, until in days],
+        "gap": checks.gap,
+        "attempts": checks.attempts,
+        "cap": checks.rule.cap,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(CAPPED_SQL, parameters)
+        found = cursor.fetchall()
+        reasons = [checks.over_cap(int(rings)) for _, _, rings in found]
+        cursor.execute(REASONS_SQL, {"ids": [pk for pk, _, _ in found], "reasons": reasons})
+    return [(place, Outcome.CAPPED) for _, place, _ in found]
 
 
 def _going_on(request: CallRequest) -> bool:

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from calls.carriers import get_carrier
 from calls.carriers.base import AskedCall, CarrierError, NoAnswer, Question, Report
-from calls.dialing import evidence
+from calls.dialing import evidence, rules
 from calls.dialing.changes import CARRIER, PORTAL, Change, calls_of, end_if_over, move, write
 from calls.dialing.jobs import hand_over_lane_later
 from calls.dialing.locks import locked
@@ -140,17 +140,17 @@ def _noted(reports: Iterator[Report], listed: set[str]) -> Iterator[Report]:
 
 
 def _question(group: CallGroup, batches: Sequence[Batch]) -> Question:
-    carrier_waits = group.waits == Waits.CARRIER
     carrier_group = batches[0].carrier_group or evidence.sibling_group(group, batches[0])
     calls = [] if carrier_group else calls_of(batches[0]).filter(status__in=AT_CARRIER)
+    sent_at = min(batch.sent_at or timezone.now() for batch in batches)
     return Question(
         calls=[AskedCall(call.obd_id, call.number, call.carrier_id) for call in calls],
-        sent_at=min(batch.sent_at or timezone.now() for batch in batches),
+        sent_at=sent_at,
         group=carrier_group,
         play=group.play,
-        retries=group.retries,
-        schedule_time=group.schedule_time if carrier_waits else None,
-        delay=group.delay if carrier_waits else 0,
+        retries=rules.retries_of(batches[0]),
+        schedule_time=rules.scheduled(group, sent_at),
+        delay=group.delay if group.waits == Waits.CARRIER else 0,
     )
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,8 +13,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from calls import audit
+from calls.carriers import get_carrier
 from calls.carriers.base import MAX_CALLS
+from calls.dialing import rules
+from calls.dialing.hours import HORIZON
 from calls.dialing.jobs import hand_over_new_later
+from calls.dialing.places import UNKNOWN, place_of
 from calls.dialing.request import Options
 from calls.models import (
     APIKey,
@@ -23,30 +27,38 @@ from calls.models import (
     CallRequest,
     ContactGroup,
     GroupState,
+    KeptBy,
     Outcome,
     PlannedCall,
     RequestState,
+    SuppressionList,
     User,
 )
 
-SUPPRESS_SQL = """
-    UPDATE calls_plannedcall AS p SET outcome = 'suppressed', reason = s.reason
-    FROM calls_suppression AS s
-    WHERE p.request_id = %s AND p.outcome = 'callable' AND s.number = p.number
+SUPPRESS_SQL = f"""
+    UPDATE calls_plannedcall AS p SET outcome = 'suppressed', reason = {rules.ON_LIST_SQL}
+    FROM calls_suppression AS s JOIN calls_suppressionlist AS l ON l.id = s.list_id
+    WHERE p.request_id = %(request)s AND p.outcome = 'callable' AND s.number = p.number AND l.id = ANY(%(lists)s)
 """
 CALLS_SQL = """
     WITH added AS (
         INSERT INTO calls_call (call_group_id, n, number, name, custom, status, word, carrier_id, retries, created_at,
             digits, timeline)
-        SELECT %(group)s, %(base)s + row_number() OVER (ORDER BY position), number, name, custom, 'HELD', '', '', 0,
-            %(now)s, '', '[]'
+        SELECT %(group)s, %(base)s + row_number() OVER (ORDER BY place COLLATE "C", position), number, name, custom,
+            'HELD', '', '', 0, %(now)s, '', '[]'
         FROM ({source}) AS s
         RETURNING n
+    ), there AS (
+        SELECT place, %(base)s + sum(calls) OVER (ORDER BY place COLLATE "C") - calls AS before, calls
+        FROM (SELECT place, count(*) AS calls FROM ({source}) AS s GROUP BY place) AS counted
     )
-    INSERT INTO calls_batch (call_group_id, first, last, due_at, state, lane, attempts, carrier_group, answer, checks)
-    SELECT %(group)s, first, least(first + %(size)s - 1, %(base)s + calls), %(due)s, 'pending', 0, 0, '', '', 0
-    FROM (SELECT count(*) AS calls FROM added) AS counted,
-        generate_series(%(base)s + 1, %(base)s + calls, %(size)s) AS first
+    INSERT INTO calls_batch (call_group_id, first, last, due_at, state, place, kept_by, lane, attempts, carrier_group,
+        answer, checks)
+    SELECT %(group)s, first, least(first + %(size)s - 1, before + calls), coalesce(opens_at, %(due)s), 'pending', place,
+        CASE WHEN opens_at IS NULL THEN '' ELSE 'hours' END, 0, 0, '', '', 0
+    FROM there LEFT JOIN unnest(%(kept)s::text[], %(openings)s::timestamptz[]) AS o (place, opens_at) USING (place),
+        generate_series(before + 1, before + calls, %(size)s) AS first
+    RETURNING due_at
 """
 OVERLAP_SQL = """
     SELECT EXISTS (
@@ -54,21 +66,27 @@ OVERLAP_SQL = """
     )
 """
 PLANNED_SQL = """
-    SELECT position, number, name, custom FROM calls_plannedcall WHERE request_id = %(request)s AND outcome = 'callable'
+    SELECT position, number, name, custom, place FROM calls_plannedcall
+    WHERE request_id = %(request)s AND outcome = 'callable'
 """
 LISTED_SQL = """
-    SELECT position, number, '' AS name, custom
-    FROM unnest(%(numbers)s::text[], %(customs)s::text[]) WITH ORDINALITY AS u (number, custom, position)
+    SELECT position, number, '' AS name, custom, place
+    FROM unnest(%(numbers)s::text[], %(customs)s::text[], %(number_places)s::text[])
+        WITH ORDINALITY AS u (number, custom, place, position)
 """
 
 
 @dataclass(frozen=True)
 class Source:
-    """Who is called: a query that gives `position`, `number`, `name`, `custom`; its parameters; how many these are."""
+    """Who is called: a query that gives `position`, `number`, `name`, `custom` and `place`; its parameters.
+
+    `count` is how many these are, and `places` where they are.
+    """
 
     sql: str
     parameters: dict[str, Any]
     count: int
+    places: Collection[str]
 
 
 @dataclass(frozen=True)
@@ -107,18 +125,22 @@ def start(request_id: uuid.UUID | str) -> CallGroup:
 
 def start_listed(
     starter: Starter, options: Options, numbers: Sequence[str], customs: Sequence[str]
-) -> tuple[CallGroup, int]:
+) -> tuple[CallGroup, dict[str, int]]:
     """Start calls to these numbers (E.164, each once, none suppressed), planned by the caller in this transaction.
 
-    Returns the call group and how many calls it had before: the new ones follow. Raises CannotStart.
+    Returns the call group and the position in it that each number has. Raises CannotStart.
     """
     _hold_played(options.play)
     now = timezone.now()
-    source = Source(LISTED_SQL, {"numbers": list(numbers), "customs": list(customs)}, len(numbers))
+    places = [place_of(number) for number in numbers]
+    parameters = {"numbers": list(numbers), "customs": list(customs), "number_places": places}
+    source = Source(LISTED_SQL, parameters, len(numbers), set(places))
     group = _call_group(starter, options, source, now)
     before = group.total
     _add_calls(group, options, source, now)
-    return group, before
+    # Calls are in the order of their places first (CALLS_SQL); the sort keeps the order within one.
+    order = sorted(range(len(numbers)), key=places.__getitem__)
+    return group, {numbers[i]: n for n, i in enumerate(order, before + 1)}
 
 
 def _start(request: CallRequest) -> CallGroup | None:
@@ -127,7 +149,7 @@ def _start(request: CallRequest) -> CallGroup | None:
         raise NotPlanned("This call request can't be started: it was dropped, or is not planned to its end.")
     options = Options.from_json(request.options)
     _hold_played(options.play)
-    newly_suppressed = _suppress(request)
+    newly_suppressed = _suppress(request, options)
     request.callable -= newly_suppressed
     request.suppressed += newly_suppressed
     if not request.callable and not options.carrier_group:
@@ -135,7 +157,7 @@ def _start(request: CallRequest) -> CallGroup | None:
         request.save()
         return None
     now = timezone.now()
-    source = Source(PLANNED_SQL, {"request": request.pk}, request.callable)
+    source = Source(PLANNED_SQL, {"request": request.pk}, request.callable, request.places)
     group = _call_group(Starter(request.owner, request.api_key), options, source, now, request.parent)
     _add_calls(group, options, source, now)
     request.call_group, request.state = group, RequestState.STARTED
@@ -156,9 +178,11 @@ def _hold_played(play: str) -> None:
             raise CannotStart(f"{play} was deleted: there is nothing to play.")
 
 
-def _suppress(request: CallRequest) -> int:
+def _suppress(request: CallRequest, options: Options) -> int:
+    day = timezone.localdate(options.rings_at(timezone.now()))
+    lists = list(SuppressionList.objects.applying(options.traffic, day).values_list("pk", flat=True))
     with connection.cursor() as cursor:
-        cursor.execute(SUPPRESS_SQL, [request.pk])
+        cursor.execute(SUPPRESS_SQL, {"request": request.pk, "lists": lists})
         return int(cursor.rowcount)
 
 
@@ -179,6 +203,7 @@ def _call_group(
         parent=parent,
         created_at=now,
         carrier=settings.CARRIER,
+        traffic=options.traffic,
         campaign=options.campaign,
         play=options.play,
         message=options.message,
@@ -228,12 +253,33 @@ def _overlaps(group: CallGroup, source: Source) -> bool:
 def _add_calls(group: CallGroup, options: Options, source: Source, now: datetime) -> None:
     """The call and batch rows, and the jobs that hand them over."""
     base, due_at = group.total, options.due_at(now)
+    openings = _openings(options, source, now)
     if options.carrier_group:
-        Batch.objects.create(call_group=group, first=1, last=0, due_at=due_at)
-        batches = 1
+        kept_until = openings.get(UNKNOWN)
+        kept_by = KeptBy.HOURS if kept_until else ""
+        batches = [kept_until or due_at]
+        Batch.objects.create(call_group=group, first=1, last=0, due_at=batches[0], kept_by=kept_by)
     else:
         with connection.cursor() as cursor:
-            parameters: dict[str, Any] = {"group": group.pk, "base": base, "now": now, "due": due_at, "size": MAX_CALLS}
+            parameters: dict[str, Any] = {
+                "group": group.pk,
+                "base": base,
+                "now": now,
+                "due": due_at,
+                "size": MAX_CALLS,
+                "kept": list(openings),
+                "openings": list(openings.values()),
+            }
             cursor.execute(CALLS_SQL.format(source=source.sql), parameters | source.parameters)
-            batches = cursor.rowcount
-    hand_over_new_later(group, due_at, batches)
+            batches = [due for (due,) in cursor.fetchall()]
+    if not base and min(batches) > due_at:
+        group.due_at = min(batches)
+        group.save(update_fields=["due_at"])
+    hand_over_new_later(group, min(batches), len(batches))
+
+
+def _openings(options: Options, source: Source, now: datetime) -> dict[str, datetime]:
+    """Until when calls are kept by calling hours, by place; only where they are."""
+    checks = rules.rules_for(options, now, get_carrier(settings.CARRIER))
+    opens = {place: checks.opening(place) or now + HORIZON for place in source.places or [UNKNOWN]}
+    return {place: at for place, at in opens.items() if at != checks.rings_at}

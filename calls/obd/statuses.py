@@ -118,6 +118,7 @@ _WORDS = {status.value: status for status in FINAL | {QUEUED, INPROGRESS}} | {
     "INVALID": REJECTED,
     "CANCEL": CANCELLED,
     "CANCELED": CANCELLED,
+    "CAPPED": CANCELLED,
 }
 _SEPARATORS = re.compile(r"[\W_]+")
 

@@ -71,6 +71,7 @@ class Carrier:
     name = "sandbox"
     account = ""
     idempotent_seconds = 0
+    retry_gap = 60.0
 
     def __init__(self) -> None:
         self.answer: Accepted | Exception | Callable[[Order], Accepted] = Accepted()

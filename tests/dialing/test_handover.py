@@ -169,10 +169,22 @@ def test_schedule_and_delay_are_given_on_only_where_the_carrier_waits(
     freeze(monkeypatch, NOON)
     at = NOON + timedelta(hours=1)
     group = make_call_group(operator, 1, schedule_time=at, delay=30, waits=waits)
-    freeze(monkeypatch, NOON + timedelta(hours=2))
+    freeze(monkeypatch, group.due_at)
     handover.hand_over(group.pk, 0)
     (order,) = carrier.orders
     assert (order.schedule_time, order.delay) == ((at, 30) if waits == Waits.CARRIER else (None, 0))
+
+
+def test_a_schedule_that_is_past_is_not_given_on(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freeze(monkeypatch, NOON)
+    at = NOON + timedelta(hours=1)
+    group = make_call_group(operator, 1, schedule_time=at, delay=30, waits=Waits.CARRIER)
+    freeze(monkeypatch, NOON + timedelta(hours=2))
+    handover.hand_over(group.pk, 0)
+    (order,) = carrier.orders
+    assert (order.schedule_time, order.delay) == (None, 30)
 
 
 def test_every_option_but_the_callback_is_given_on(operator: User, carrier: Carrier) -> None:

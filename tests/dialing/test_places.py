@@ -1,6 +1,5 @@
 """Where numbers are: as phonenumbers tells it, alike in Python and in SQL."""
 
-import json
 import random
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -11,7 +10,7 @@ from django.db import connection
 from phonenumbers import PhoneNumberType
 from phonenumbers.timezone import time_zones_for_geographical_number, time_zones_for_number
 
-from calls.dialing.places import country, place_of, place_sql, zones
+from calls.dialing.places import PLACES_SQL, country, place_of, place_parameters, place_sql, zones
 from tests.factories import number
 
 
@@ -70,11 +69,10 @@ def clocks(names: tuple[str, ...]) -> set[object]:
 def test_sql_and_python_agree_with_phonenumbers_for_numbers_of_all_regions() -> None:
     called = numbers_of_all_regions()
     assert len(called) > 1_500
-    expression, parameters = place_sql("number")
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT number, {expression} FROM unnest(%(numbers)s::text[]) AS u (number)",
-            {"numbers": called} | {name: json.dumps(places) for name, places in parameters.items()},
+            f"WITH {PLACES_SQL} SELECT number, {place_sql('number')} FROM unnest(%(numbers)s::text[]) AS u (number)",
+            {"numbers": called, **place_parameters()},
         )
         by_sql = dict(cursor.fetchall())
     assert by_sql == {each: place_of(each) for each in called}

@@ -58,7 +58,7 @@ def test_typed_numbers_are_planned_in_their_order(operator: User) -> None:
         (number(2), "suppressed"),
         ("+918123456789", "duplicate"),
     ]
-    assert counts(request) == {"callable": 2, "duplicate": 2, "invalid": 1, "suppressed": 1}
+    assert counts(request) == {"callable": 2, "duplicate": 2, "invalid": 1, "suppressed": 1, "capped": 0}
     assert (request.seen, request.state) == (6, RequestState.PLANNED)
 
 
@@ -67,7 +67,7 @@ def test_each_dropped_number_has_its_reason(operator: User) -> None:
     request = make_request(operator, f"123\n{number(2)}\n{number(1)}\n{number(1)}")
     reasons = dict(request.planned.exclude(outcome=Outcome.CALLABLE).values_list("outcome", "reason"))
     assert "too short" in reasons["invalid"]
-    assert reasons["suppressed"] == "Asked us in March."
+    assert reasons["suppressed"] == "On the suppression list “Do not call”: Asked us in March."
     assert "once" in reasons["duplicate"]
 
 
@@ -94,12 +94,12 @@ def test_custom_references_go_to_the_numbers_in_their_order(operator: User) -> N
 def test_nothing_typed_is_a_plan_that_calls_nobody(operator: User) -> None:
     request = make_request(operator, "")
     assert request.state == RequestState.PLANNED
-    assert counts(request) == {"callable": 0, "duplicate": 0, "invalid": 0, "suppressed": 0}
+    assert counts(request) == {"callable": 0, "duplicate": 0, "invalid": 0, "suppressed": 0, "capped": 0}
 
 
 def test_long_lines_and_names_fit(operator: User) -> None:
     request = make_request(operator, f"{'x' * 5_000}\n{'N' * 500} {number(1)}")
-    assert counts(request) == {"callable": 1, "duplicate": 0, "invalid": 1, "suppressed": 0}
+    assert counts(request) == {"callable": 1, "duplicate": 0, "invalid": 1, "suppressed": 0, "capped": 0}
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 100])
@@ -119,7 +119,7 @@ def test_overlapping_contact_groups_are_called_once_per_number(
         (number(2), "duplicate"),
         (number(3), "suppressed"),
     ]
-    assert counts(request) == {"callable": 3, "duplicate": 1, "invalid": 0, "suppressed": 2}
+    assert counts(request) == {"callable": 3, "duplicate": 1, "invalid": 0, "suppressed": 2, "capped": 0}
     assert [*request.planned.order_by("position").values_list("position", flat=True)] == [1, 2, 3, 4, 5, 6]
     assert set(request.planned.values_list("custom", flat=True)) == {"all-of-them"}
     assert request.seen == 6

@@ -108,7 +108,7 @@ def test_a_number_suppressed_since_the_plan_is_not_called(operator: User) -> Non
     assert ranges(group) == [(1, 2)]
     request.refresh_from_db()
     assert (request.callable, request.suppressed) == (2, 1)
-    assert request.planned.get(outcome=Outcome.SUPPRESSED).reason == "Just wrote to us."
+    assert request.planned.get(outcome=Outcome.SUPPRESSED).reason.endswith("Do not call”: Just wrote to us.")
 
 
 def test_nothing_is_left_to_call(operator: User) -> None:

@@ -68,6 +68,7 @@ class FakeCarrier:
 
     name = "sandbox"
     account = "an account"
+    retry_gap = 60.0
 
     def __init__(self) -> None:
         self.ending = "accept"

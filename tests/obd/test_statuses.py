@@ -46,6 +46,7 @@ REPORT = st.none() | STATUS
         ("SCHEDULED", Status.QUEUED),
         ("HELD", Status.QUEUED),
         ("SENDING", Status.QUEUED),
+        ("CAPPED", Status.CANCELLED),
     ],
 )
 def test_words_of_the_field(word: str, status: Status) -> None:
