@@ -25,6 +25,7 @@ import psutil
 import requests
 
 from tests.bench_api import measure_api
+from tests.bench_import import measure_import
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = int(os.environ.get("SIZE", "100000"))
@@ -258,6 +259,9 @@ def measure(address: str, process: subprocess.Popen[bytes]) -> None:
     if os.environ.get("ONLY") == "api":
         measure_api(address, operator.session)
         return
+    if os.environ.get("ONLY") == "import":
+        measure_import(lambda: peak_memory(process))
+        return
     small, large = fill(SMALL), fill(SIZE)
     small_group, _, _ = operator.start(small)
     wait(lambda: CallGroup.objects.finished().filter(pk=small_group).exists(), 300)
@@ -272,6 +276,7 @@ def measure(address: str, process: subprocess.Popen[bytes]) -> None:
     export(operator, group, SIZE)
     steering(operator, large)
     measure_api(address, operator.session)
+    measure_import(lambda: peak_memory(process))
     for kind, peak in peak_memory(process).items():
         print(f"  peak memory, {kind}: {peak:.0f} MiB")
 

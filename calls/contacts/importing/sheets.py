@@ -1,4 +1,4 @@
-"""Workbooks as rows of cells: what the process of :mod:`.workbook` reads of them, as it comes."""
+"""Workbooks as rows of cells: what the process of :mod:`calls.contacts.workbook` reads of them, as it comes."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from calls.contacts.importing.problems import UploadError
-from calls.contacts.importing.workbook import DAMAGED, TOO_LARGE
+from calls.contacts.workbook import DAMAGED, TOO_LARGE
 from calls.contacts.repair import CellValue
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def opened_sheet(path: Path, most: int = _EVERYTHING) -> Iterator[Sheet]:
     # Of the environment it gets only what lets it start: no setting and no secret.
     environment = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "PATH", "PYTHONPATH") if key in os.environ}
     process = subprocess.Popen(
-        [sys.executable, "-m", "calls.contacts.importing.workbook", str(path), str(most)],
+        [sys.executable, "-m", "calls.contacts.workbook", str(path), str(most)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The process that reads a workbook: ``python -m calls.contacts.importing.workbook <path> <most rows>``.
+"""The process that reads a workbook: ``python -m calls.contacts.workbook <path> <most rows>``.
 
 The first line that it writes is a JSON object: `{"sheet": its name, "others": [more sheets], "rows": 200000}`, or
 `{"refused": why}`. Each further one is a list of rows, `[[number, [cell, ...]], ...]`, without the blank ones. A cell

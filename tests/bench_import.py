@@ -1,0 +1,233 @@
+"""The part of `make bench` that imports: as ratios to a bare COPY, and to django-import-export.
+
+Its numbers are well-formed Indian mobiles, since there are not a million that ring nowhere; no call is made here.
+"""
+
+import csv
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import xlsxwriter
+
+if TYPE_CHECKING:
+    from calls.models import ContactGroup, Import, User
+    from calls.models.importing import Existing
+
+ROWS = int(os.environ.get("ROWS", "1000000"))
+COMPARED_ROWS = ROWS // 10
+SHEET_ROWS = ROWS // 5
+SUPPRESSED = 100_000
+FIRST = 8_123_000_000
+TITLES = ["Name", "Mobile", "City"]
+
+FILL_SQL = """
+    INSERT INTO calls_contact (group_id, number, name, extra, created_at)
+    SELECT %s, '+91' || %s + i, 'Person ' || i, '{"City": "Pune"}', now() FROM generate_series(0, %s - 1) AS i
+"""
+SUPPRESS_SQL = """
+    INSERT INTO calls_suppression (list_id, number, reason, source, added_at)
+    SELECT %s, '+91' || %s + i * 10, 'Asked', 'bench', now() FROM generate_series(0, %s - 1) AS i
+"""
+EQUAL_SQL = "DROP TABLE IF EXISTS bench_contact; CREATE TABLE bench_contact (LIKE calls_contact INCLUDING ALL)"
+COPY_SQL = "COPY bench_contact (group_id, number, name, custom, extra, created_at) FROM STDIN"
+
+Memory = Callable[[], dict[str, float]]
+
+
+def measure_import(memory: Memory) -> None:
+    """Print the figures; workers of a running portal import. `memory` gives the peak of each kind of process in MiB."""
+    from calls.models import ListRole, SuppressionList, User
+
+    admin = User.objects.get(username="admin")
+    chosen = SuppressionList.objects.get(role=ListRole.MANUAL)
+    _execute(SUPPRESS_SQL, [chosen.pk, FIRST, SUPPRESSED])
+    print(f"\nImport of {ROWS:,} rows into a group of {ROWS:,}, half of them there")
+    with tempfile.TemporaryDirectory(prefix="obdportal-bench-") as folder:
+        _large(admin, Path(folder, "list.csv"), memory)
+        _sheet(admin, Path(folder, "list.xlsx"), memory)
+        _compared(admin, Path(folder, "list.csv"))
+
+
+def _large(admin: "User", path: Path, memory: Memory) -> None:
+    from calls.models.importing import Existing
+
+    first = FIRST + ROWS // 2
+    _write_csv(path, first, ROWS)
+    bare = _copy(path)
+    print(f"  {'bare COPY into an equal, empty table':46} {bare:6.1f} s  {ROWS / bare:9,.0f} rows/s")
+    for existing in (Existing.SKIP, Existing.UPDATE, Existing.REPLACE):
+        group = _group(ROWS)
+        import_, seconds = _import(admin, group, path, existing)
+        print(
+            f"  {f'import, {existing.value}':46} {seconds:6.1f} s  {ROWS / seconds:9,.0f} rows/s  "
+            f"{seconds / bare:5.2f} x the COPY  {_said(import_)}"
+        )
+        undone = _undo(import_)
+        print(f"  {'undone':46} {undone:6.1f} s")
+        group.delete()
+    print(f"  peak memory of a worker: {memory()['worker']:.0f} MiB")
+
+
+def _sheet(admin: "User", path: Path, memory: Memory) -> None:
+    from calls.models.importing import Existing
+
+    with xlsxwriter.Workbook(path, {"constant_memory": True}) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, TITLES)
+        for row, cells in enumerate(_rows(FIRST, SHEET_ROWS), start=1):
+            sheet.write_row(row, 0, cells)
+    group = _group(0)
+    _, seconds = _import(admin, group, path, Existing.SKIP)
+    print(f"  {f'XLSX of {SHEET_ROWS:,} rows':46} {seconds:6.1f} s  {SHEET_ROWS / seconds:9,.0f} rows/s")
+    print(f"  peak memory of a worker: {memory()['worker']:.0f} MiB")
+    group.delete()
+
+
+def _compared(admin: "User", path: Path) -> None:
+    from calls.models.importing import Existing
+
+    _write_csv(path, FIRST + COMPARED_ROWS // 2, COMPARED_ROWS, spoilt=False)
+    group = _group(COMPARED_ROWS)
+    theirs = _import_export(group, path)
+    group.delete()
+    group = _group(COMPARED_ROWS)
+    _, ours = _import(admin, group, path, Existing.UPDATE)
+    print(f"  {f'django-import-export, {COMPARED_ROWS:,} rows, bulk':46} {theirs:6.1f} s")
+    print(f"  {'the same by the portal':46} {ours:6.1f} s  {theirs / ours:5.1f} times as fast")
+    group.delete()
+
+
+def _rows(first: int, count: int) -> Iterator[list[str]]:
+    for i in range(count):
+        yield [f"Person {i}", str(first + i), "Pune" if i % 2 else "Delhi"]
+
+
+def _write_csv(path: Path, first: int, count: int, *, spoilt: bool = True) -> None:
+    """A list of so many rows; of a spoilt one each hundredth row is refused, and another one repeats the row before."""
+    before: list[str] = []
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(TITLES)
+        for i, row in enumerate(_rows(first, count)):
+            if spoilt and i % 100 == 98:
+                writer.writerow([row[0], "9.19876E+11", row[2]])
+            elif spoilt and i % 100 == 99:
+                writer.writerow(before)
+            else:
+                writer.writerow(row)
+                before = row
+
+
+def _copy(path: Path) -> float:
+    """Seconds of a bare COPY of what is good in the file, as COPY wants it."""
+    from django.db import connection
+
+    with path.open(newline="") as file:
+        good = {row[1]: row for row in csv.reader(file) if row[1].isdigit()}
+    lines = [f'1\t+91{number}\t{name}\t\t{{"City": "{city}"}}\t2026-01-01\n' for name, number, city in good.values()]
+    blocks = ["".join(lines[i : i + 10_000]) for i in range(0, len(lines), 10_000)]
+    with connection.cursor() as cursor:
+        cursor.execute(EQUAL_SQL)
+        began = time.perf_counter()
+        with cursor.copy(COPY_SQL) as copy:
+            for block in blocks:
+                copy.write(block)
+        took = time.perf_counter() - began
+        cursor.execute("DROP TABLE bench_contact")
+    return took
+
+
+def _group(size: int) -> "ContactGroup":
+    from calls.models import ContactGroup
+
+    group = ContactGroup.objects.create(name=f"Import {time.monotonic_ns()} bench")
+    _execute(FILL_SQL, [group.pk, FIRST, size])
+    _execute("VACUUM ANALYZE calls_contact", [])
+    _execute("CHECKPOINT", [])
+    return group
+
+
+def _import(admin: "User", group: "ContactGroup", path: Path, existing: "Existing") -> tuple["Import", float]:
+    """The file imported by a worker, and in how many seconds."""
+    from django.core.files.uploadedfile import SimpleUploadedFile
+
+    from calls.contacts.importing import Layout, confirm, receive
+
+    import_ = receive(admin, group, upload=SimpleUploadedFile(path.name, path.read_bytes()))
+    confirm(import_, Layout.from_json(import_.layout), existing)
+    return import_, _waited(import_)
+
+
+def _undo(import_: "Import") -> float:
+    from calls.contacts.importing import undo
+
+    undo(import_, import_.owner)
+    return _waited(import_)
+
+
+def _waited(import_: "Import") -> float:
+    """Seconds from when a worker began the import to its end."""
+    while import_.refresh_from_db() or import_.working:
+        time.sleep(0.2)
+    assert import_.state in ("done", "undone"), import_.error
+    assert import_.started_at
+    assert import_.ended_at
+    return (import_.ended_at - import_.started_at).total_seconds()
+
+
+def _said(import_: "Import") -> str:
+    return ", ".join(f"{count:,} {what}" for what, count in import_.counts.items() if count)
+
+
+def _execute(query: str, values: list[object]) -> None:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(query, values)
+
+
+def _import_export(group: "ContactGroup", path: Path) -> float:
+    """Seconds that django-import-export takes to read, normalise and write the file in its fastest way."""
+    import tablib
+    from import_export import fields, resources
+    from import_export.instance_loaders import CachedInstanceLoader
+
+    from calls.contacts.numbers import normalise
+    from calls.models import Contact
+
+    class Contacts(resources.ModelResource):
+        number = fields.Field(attribute="number", column_name="Mobile")
+        name = fields.Field(attribute="name", column_name="Name")
+
+        class Meta:
+            model = Contact
+            fields = ("number", "name")
+            import_id_fields = ("number",)
+            instance_loader_class = CachedInstanceLoader
+            use_bulk = True
+            batch_size = 1_000
+            skip_diff = True
+            skip_html_diff = True
+            skip_unchanged = True
+            report_skipped = False
+
+        def get_queryset(self):
+            return Contact.objects.filter(group=group)
+
+        def before_import_row(self, row, **_):
+            row["Mobile"] = normalise(row["Mobile"], "IN")
+
+        def before_save_instance(self, instance, row, **_):
+            instance.group = group
+            instance.extra = {**instance.extra, "City": row["City"]}
+
+    began = time.perf_counter()
+    data = tablib.Dataset().load(path.read_text(), format="csv")
+    result = Contacts().import_data(data, raise_errors=True)
+    took = time.perf_counter() - began
+    assert result.total_rows == COMPARED_ROWS
+    return took
