@@ -1,17 +1,33 @@
 """What waits for somebody, over all call groups that they may see: unconfirmed batches, and call groups that the portal
-paused because the carrier would refuse them."""
+paused because the carrier would refuse them. For admins also suppression lists that end, or are old."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from calls.dialing.evidence import REPEAT_MARGIN
-from calls.models import Batch, BatchState, CallGroup, CarrierState, GroupState, User
+from calls.models import (
+    Batch,
+    BatchState,
+    CallGroup,
+    CarrierState,
+    GroupState,
+    ListCategory,
+    SuppressionList,
+    User,
+)
 
 COUNTED = 99
 """What waits is counted up to this."""
+
+END_NEAR = timedelta(days=7)
+"""Suppression lists that end, or ended, within this time are shown."""
+
+SCRUB_DAYS = 31
+"""A register that was compared with its source longer ago is old: registers change all the time."""
 
 
 def unconfirmed(user: User) -> QuerySet[Batch]:
@@ -27,8 +43,29 @@ def stopped(user: User) -> QuerySet[CallGroup]:
 
 def waiting(user: User) -> int:
     """How many batches and call groups wait for somebody, at most one more than COUNTED; costs one small query."""
-    batches, groups = unconfirmed(user).values_list("pk"), stopped(user).values_list("pk")
-    return len(batches.union(groups, all=True)[: COUNTED + 1])
+    batches, groups, lists = (rows.values_list("pk") for rows in (unconfirmed(user), stopped(user), old_lists(user)))
+    return len(batches.union(groups, lists, all=True)[: COUNTED + 1])
+
+
+def old_lists(user: User) -> QuerySet[SuppressionList]:
+    """The suppression lists that end or ended these days, and the registers with an old scrub date or none.
+
+    None for people who can't do anything about that.
+    """
+    if not user.has_perm("calls.change_suppressionlist"):
+        return SuppressionList.objects.none()
+    today = timezone.localdate()
+    register = Q(category=ListCategory.REGISTER, role="") & (Q(ends_on=None) | Q(ends_on__gte=today))
+    old = Q(scrubbed_on=None) | Q(scrubbed_on__lt=today - timedelta(days=SCRUB_DAYS))
+    return SuppressionList.objects.filter(
+        Q(ends_on__gte=today - END_NEAR, ends_on__lte=today + END_NEAR) | (register & old)
+    )
+
+
+def is_old(listed: SuppressionList) -> bool:
+    """Whether its scrub date, or that there is none, is why it is among `old_lists`."""
+    register = listed.category == ListCategory.REGISTER and not listed.role and not listed.ended
+    return register and (listed.scrub_age is None or listed.scrub_age > SCRUB_DAYS)
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,17 @@ from calls.models.keys import PREFIX_LENGTH
 
 LARGEST_ID = 2**63 - 1
 
-STEERED, SETTLED, PASSWORD, AGAIN = "state", "settled", "password", "callbacks"
+STEERED, SETTLED, PASSWORD, AGAIN, OVERRIDE = "state", "settled", "password", "callbacks", "override_reason"
 EXPORTED = ["exported", "downloaded"]
+NAMED = [STEERED, SETTLED, PASSWORD, AGAIN, OVERRIDE, *EXPORTED]
+"""What has a name of its own below, besides *changed*."""
 
 DEEDS: dict[str, tuple[str, Q]] = {
     "created": ("Created, added or started", Q(action=CREATE)),
-    "changed": ("Changed", Q(action=UPDATE) & ~Q(changes__has_any_keys=[STEERED, SETTLED, PASSWORD, AGAIN, *EXPORTED])),
+    "changed": ("Changed", Q(action=UPDATE) & ~Q(changes__has_any_keys=NAMED)),
     "deleted": ("Deleted or removed", Q(action=DELETE)),
     "steered": ("Paused, resumed or cancelled", Q(action=UPDATE, changes__has_key=STEERED)),
+    "overridden": ("Overrode calling rules", Q(action=UPDATE, changes__has_key=OVERRIDE)),
     "settled": ("Settled unconfirmed calls", Q(action=UPDATE, changes__has_key=SETTLED)),
     "callbacks": ("Sent callbacks again", Q(action=UPDATE, changes__has_key=AGAIN)),
     "password": ("Set a password", Q(action=UPDATE, changes__has_key=PASSWORD)),

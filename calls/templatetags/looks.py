@@ -110,6 +110,7 @@ NAVIGATION = (
         (
             NavLink("contact_groups", "Contact groups", "contacts", _everybody),
             NavLink("suppression", "Suppression lists", "ban", _everybody),
+            NavLink("calling_rules", "Calling rules", "clock", _with("calls.view_callingrule")),
         ),
     ),
     (

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from calls.dialing.attention import Unsettled, stopped, unconfirmed
+from calls.dialing.attention import Unsettled, is_old, old_lists, stopped, unconfirmed
 from calls.dialing.explain import carrier_trouble, explain
 from calls.dialing.situation import carriers_health, situations
 from calls.forms.filters import CallsFilter
@@ -21,6 +21,7 @@ from calls.views.site import worker_alive
 
 BATCHES_ON_A_PAGE = 25
 STOPPED_SHOWN = 10
+LISTS_SHOWN = 20
 
 EXPIRED_SHOWN_FOR = timedelta(days=3)
 EXPIRED_COUNTED = 1_000
@@ -44,9 +45,10 @@ def attention(request: HttpRequest) -> HttpResponse:
         ],
         "stopped": [(each, explain(each)) for each in known],
         "troubles": [text for text in troubles.values() if text],
+        "lists": [(each, is_old(each)) for each in old_lists(user).order_by("ends_on", "name")[:LISTS_SHOWN]],
         "expired": _expired(user, now),
     }
-    context["nothing"] = not any(context[name] for name in ("rows", "stopped", "troubles", "expired"))
+    context["nothing"] = not any(context[name] for name in ("rows", "stopped", "troubles", "lists", "expired"))
     return live(request, "attention/page.html", "waiting", context)
 
 

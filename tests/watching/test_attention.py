@@ -6,12 +6,24 @@ from typing import Any
 
 import pytest
 from auditlog.models import LogEntry
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from calls.dialing import attention
-from calls.models import Batch, BatchState, Call, CallGroup, CarrierBreaker, CarrierState, GroupState, User
+from calls.models import (
+    Batch,
+    BatchState,
+    Call,
+    CallGroup,
+    CarrierBreaker,
+    CarrierState,
+    GroupState,
+    SuppressionList,
+    User,
+)
 from tests.factories import client_for, make_user
 from tests.watching.rows import group_of
 
@@ -284,3 +296,51 @@ def test_a_refresh_that_would_show_the_same_has_no_body(client: Client, asha: Us
     refreshed = client.get(address[1], headers={"HX-Request": "true"})
     assert "Nothing needs attention" in refreshed.content.decode()
     assert "<html" not in refreshed.content.decode()
+
+
+# --- Suppression lists --------------------------------------------------------------------------------------------
+
+
+def make_list(name: str, **columns: Any) -> SuppressionList:
+    days = {each: columns.pop(each) for each in ("ends_on", "scrubbed_on") if columns.get(each) is not None}
+    today = timezone.localdate()
+    return SuppressionList.objects.create(
+        name=name, **columns, **{each: today + timedelta(days=number) for each, number in days.items()}
+    )
+
+
+def test_suppression_lists_that_end_or_are_old() -> None:
+    web = client_for(make_user("admin"))
+    make_list("Ends soon", ends_on=7)
+    make_list("Ended", ends_on=-1, category="register")
+    make_list("Old register", category="register", scrubbed_on=-32)
+    make_list("Register without a date", category="register", ends_on=90)
+    make_list("Ends later", ends_on=8)
+    make_list("Ended long ago", ends_on=-8, category="register")
+    make_list("Fresh register", category="register", scrubbed_on=-31)
+    make_list("Old letters", category="asked", scrubbed_on=-900)
+    page = said(web)
+    titles = re.findall(r'href="/suppression/[0-9]+/">([^<]+)<', html_of(web))
+    assert titles == ["Ended", "Ends soon", "Register without a date", "Old register"]
+    assert page.count("its numbers are called again") == 3
+    assert "compared with its source 32 days ago" in page
+    assert page.count("Nobody has said when it was last compared") == 1
+    assert counted(web) == "4"
+
+
+def test_suppression_lists_are_for_those_who_can_mend_them(client: Client) -> None:
+    make_list("Ends soon", ends_on=1)
+    assert "Ends soon" not in said(client)
+    assert counted(client) == ""
+
+
+def test_many_suppression_lists_cost_as_many_queries_as_few(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    web = client_for(make_user("admin"))
+    html_of(web)
+    with CaptureQueriesContext(connection) as few:
+        html_of(web)
+    for number in range(30):
+        make_list(f"List {number}", ends_on=1)
+    with django_assert_num_queries(len(few)):
+        page = html_of(web)
+    assert page.count("List ") == 20
