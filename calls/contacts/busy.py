@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
-from calls.models import ContactGroup, SuppressionList
-
 PATIENCE = "2s"
 """How long such a page waits for a lock."""
 
@@ -17,8 +15,8 @@ class Busy(Exception):
 
 
 @contextmanager
-def short_wait(target: ContactGroup | SuppressionList) -> Iterator[None]:
-    """A transaction that changes `target`, or what is in it. Raises Busy where that would have to wait for long."""
+def short_wait(what: object) -> Iterator[None]:
+    """A transaction that changes `what`, or what is in it. Raises Busy where that would have to wait for long."""
     try:
         with transaction.atomic():
             with connection.cursor() as cursor:
@@ -28,6 +26,6 @@ def short_wait(target: ContactGroup | SuppressionList) -> Iterator[None]:
         if not isinstance(error.__cause__, LockNotAvailable):
             raise
         raise Busy(
-            f"An import into “{target}” is running, or another change of many rows. Nothing was saved: try again when "
+            f"An import into “{what}” is running, or another change of many rows. Nothing was saved: try again when "
             "it is done."
         ) from None

@@ -9,6 +9,7 @@ from django.utils import timezone
 from psycopg.errors import DiskFull
 
 from calls.audit import acting
+from calls.contacts.busy import Busy, short_wait
 from calls.contacts.combine import CannotCombine, Combination, carry_out, counts
 from calls.dialing.jobs import change_groups_later
 from calls.models import ChangeState, ContactGroup, GroupChange, User
@@ -48,13 +49,21 @@ def confirm(change: GroupChange, address: str = "") -> None:
 
     Raises CannotCombine; it can be confirmed again then.
     """
-    with transaction.atomic():
-        counted = GroupChange.objects.filter(pk=change.pk, state=ChangeState.COUNTED)
-        if change.expected > INLINE_LIMIT:
-            if counted.update(state=ChangeState.WAITING):
-                change_groups_later(change, address)
-        elif counted.update(state=ChangeState.RUNNING, started_at=timezone.now()):
-            _carry_out(change)
+    target = ContactGroup.objects.filter(pk=change.parameters.get("target")).first()
+    try:
+        with short_wait(target):
+            _confirm(change, address)
+    except Busy as error:
+        raise CannotCombine(str(error)) from None
+
+
+def _confirm(change: GroupChange, address: str) -> None:
+    counted = GroupChange.objects.filter(pk=change.pk, state=ChangeState.COUNTED)
+    if change.expected > INLINE_LIMIT:
+        if counted.update(state=ChangeState.WAITING):
+            change_groups_later(change, address)
+    elif counted.update(state=ChangeState.RUNNING, started_at=timezone.now()):
+        _carry_out(change)
 
 
 def cancel(change: GroupChange) -> bool:

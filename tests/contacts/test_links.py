@@ -16,14 +16,14 @@ def test_every_link_leads_somewhere() -> None:
     make_call_group(admin, contact_groups=(busy.pk,))
     contact = Contact.objects.get(group=group)
     row = Suppression.objects.create(number=number(1), reason="Asked")
-    client.post(reverse("contacts_add", args=[group.pk]), {"pasted": f"{number(5)}\n12"})
-    client.post(reverse("suppression_add"), {"pasted": f"{number(5)}\n12", "reason": "Asked"})
     of_group = ["contact_group", "contact_group_edit", "contact_group_delete"]
     urls = [reverse(name, args=[each.pk]) for name in of_group for each in (group, empty, busy, carried)]
-    urls += [reverse(name, args=[group.pk]) for name in ("contacts_add", "contacts_added", "contact_new")]
+    urls += [reverse(name, args=[group.pk]) for name in ("contact_group_import", "contact_new")]
     urls += [reverse(name, args=[group.pk, contact.pk]) for name in ("contact_edit", "contact_delete")]
-    urls += [reverse("suppression_remove", args=[row.pk])]
-    urls += map(reverse, ["contact_groups", "contact_group_new", "suppression", "suppression_add", "suppression_added"])
+    urls += [reverse("suppression_remove", args=[row.list_id, row.pk])]
+    of_list = ["", "_edit", "_delete", "_import", "_imports"]
+    urls += [reverse(f"suppression_list{name}", args=[row.list_id]) for name in of_list]
+    urls += map(reverse, ["contact_groups", "contact_group_new", "suppression", "suppression_list_new"])
     for url in urls:
         page = client.get(url)
         assert page.status_code == 200, url

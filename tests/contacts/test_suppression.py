@@ -1,19 +1,21 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from auditlog.models import LogEntry
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from calls.models import Suppression, User
+from calls.forms.suppression import SuppressionListForm
+from calls.models import ListRole, Suppression, SuppressionList
 from calls.views.paging import PAGE_SIZE
-from tests.contacts.pages import body, text
+from tests.contacts.pages import dead_links, text
 from tests.factories import client_for, make_user, number
 
 pytestmark = pytest.mark.django_db
 
-LIST, ADD, ADDED = "/suppression/", "/suppression/add/", "/suppression/added/"
+LISTS, NEW = "/suppression/", "/suppression/new/"
 
 
 @pytest.fixture(autouse=True)
@@ -22,126 +24,219 @@ def region(settings: Any) -> None:
 
 
 @pytest.fixture
-def operator() -> User:
-    return make_user("operator", "ravi")
+def client() -> Client:
+    return client_for(make_user("operator", "ravi"))
 
 
 @pytest.fixture
-def client(operator: User) -> Client:
-    return client_for(operator)
+def boss() -> Client:
+    return client_for(make_user("admin", "boss"))
 
 
-def test_strangers_are_asked_to_sign_in() -> None:
-    assert Client().get(LIST)["Location"].startswith(reverse("login"))
+@pytest.fixture
+def register() -> SuppressionList:
+    return SuppressionList.objects.create(name="Register", category="register")
 
 
-def test_viewers_read_only() -> None:
-    row = Suppression.objects.create(number=number(1), reason="Asked")
-    client = client_for(make_user("viewer"))
-    assert "Asked" in text(client.get(LIST))
-    assert "Add numbers" not in text(client.get(LIST))
-    for url in (ADD, ADDED, "/suppression/added.csv", reverse("suppression_remove", args=[row.pk])):
-        assert client.get(url).status_code == 403
-        assert client.post(url, {"pasted": number(2), "reason": "x"}).status_code == 403
-    assert Suppression.objects.get() == row
+@pytest.fixture
+def own() -> SuppressionList:
+    return SuppressionList.objects.get(role=ListRole.MANUAL)
 
 
-def test_an_empty_list_says_what_to_do(client: Client) -> None:
-    page = client.get(LIST)
-    assert "No numbers yet" in text(page)
-    assert f'href="{ADD}"' in page.content.decode()
+def url_of(name: str, chosen: SuppressionList) -> str:
+    return reverse(f"suppression_list{name}", args=[chosen.pk])
 
 
-def test_the_list_shows_why_whence_who_and_when(client: Client) -> None:
-    assert client.get(ADD).status_code == 200
-    response = client.post(ADD, {"pasted": "020 7946 0001", "reason": "Asked not to be called", "source": "A letter"})
-    assert response["Location"] == LIST
-    page = text(client.get(LIST))
-    assert "1 number added." in page
-    assert "+44 20 7946 0001 Asked not to be called A letter ravi" in page
-    row = Suppression.objects.get()
-    assert LogEntry.objects.get_for_object(row).get().changes["numbers"][1] == number(1)
+# --- All lists -------------------------------------------------------------------------------------------------------
 
 
-def test_many_numbers_from_a_file(client: Client) -> None:
-    file = SimpleUploadedFile("ncpr.csv", "\n".join(["phone", *(number(i) for i in range(30))]).encode())
-    client.post(ADD, {"file": file, "reason": "Register"})
-    assert Suppression.objects.filter(reason="Register").count() == 30
-
-
-def test_what_became_of_each_line(client: Client) -> None:
-    Suppression.objects.create(number=number(1), reason="Older")
-    response = client.post(ADD, {"pasted": f"{number(1)}\n{number(2)}\n12", "reason": "Asked", "source": "Call"})
-    assert response["Location"] == ADDED
-    page = client.get(ADDED)
-    assert "Numbers added 1 Already there 1 Repeated lines 0 Refused lines 1" in text(page)
-    assert page.context["form"].initial == {"pasted": "12", "reason": "Asked", "source": "Call"}
-    download = body(client.get("/suppression/added.csv", {"show": "already"}))
-    assert f'{number(1)},,"pasted, line 1: is on the suppression list already"' in download
-
-
-@pytest.mark.parametrize(
-    ("fields", "field", "problem"),
-    [
-        ({"pasted": number(1)}, "reason", "This field is required."),
-        ({"pasted": number(1), "reason": "x" * 201}, "reason", "at most 200 characters"),
-        ({"pasted": number(1), "reason": "x", "source": "x" * 101}, "source", "at most 100 characters"),
-        ({"pasted": number(1), "reason": "a\0b"}, "reason", "Null characters are not allowed."),
-        ({"reason": "Asked"}, "pasted", "Type or paste numbers, or choose a file."),
-        ({"pasted": "call me", "reason": "Asked"}, "pasted", "line 1 “call me” has letters, no digits"),
-    ],
-)
-def test_bad_input_is_named_and_nothing_typed_is_lost(
-    client: Client, fields: dict[str, str], field: str, problem: str
+def test_the_lists_say_where_they_come_from_how_old_they_are_and_how_long_they_apply(
+    client: Client, register: SuppressionList
 ) -> None:
-    response = client.post(ADD, fields)
-    assert problem in " ".join(response.context["form"].errors[field])
-    for name, typed in fields.items():
-        assert response.context["form"][name].value() == typed
-    assert not Suppression.objects.exists()
+    today = timezone.localdate()
+    Suppression.objects.create(list=register, number=number(1), reason="Asked")
+    SuppressionList.objects.filter(pk=register.pk).update(
+        source="The regulator", scrubbed_on=today - timedelta(days=42), ends_on=today - timedelta(days=1)
+    )
+    page = text(client.get(LISTS))
+    assert "Register Register of preferences (DND, NCPR, DNC) The regulator" in page
+    assert "42 days ago" in page
+    assert page.count("ended") == 1
+    assert "Do not call Asked not to be called" in page
+    assert "Opted out by key press" in page
+    assert "for good 0 0" in page
+    SuppressionList.objects.filter(pk=register.pk).update(ends_on=today)
+    assert "ended" not in text(client.get(LISTS))
 
 
 @pytest.mark.parametrize(
-    ("query", "found"), [("0001", 1), ("4420", 3), ("020 7946 0002", 1), ("999", 0), ("abc", 0), ("", 3), ("\0", 3)]
+    ("query", "found"), [("0001", 2), ("4420", 4), ("020 7946 0002", 1), ("999", 0), ("abc", 0), ("\0", 0)]
 )
-def test_search(client: Client, query: str, found: int) -> None:
+def test_numbers_are_searched_on_all_lists(
+    client: Client, register: SuppressionList, own: SuppressionList, query: str, found: int
+) -> None:
     for i in range(3):
         Suppression.objects.create(number=number(i), reason="Asked")
-    page = client.get(LIST, {"q": query})
+    Suppression.objects.create(list=register, number=number(1), reason="Registered")
+    page = client.get(LISTS, {"q": query})
+    if query == "\0":
+        assert "Category" in text(page)
+        return
     assert len(page.context["page"].rows) == found
-    assert ("Not on the suppression list" in text(page)) == (not found)
+    assert ("Not on any suppression list" in text(page)) == (not found)
+    narrowed = client.get(url_of("", own), {"q": query})
+    assert len(narrowed.context["page"].rows) == max(0, found - 1) or query == "020 7946 0002"
+    assert url_of("", register) in page.content.decode() or found < 2
 
 
-def test_numbers_come_in_pages_with_few_queries(client: Client, django_assert_max_num_queries: Any) -> None:
+def test_numbers_come_in_pages_with_few_queries(
+    client: Client, own: SuppressionList, django_assert_max_num_queries: Any
+) -> None:
     Suppression.objects.bulk_create(
         Suppression(number=number(i), reason="Asked", added_by=make_user()) for i in range(PAGE_SIZE + 1)
     )
-    with django_assert_max_num_queries(8):
-        first = client.get(LIST).context["page"]
+    with django_assert_max_num_queries(9):
+        first = client.get(url_of("", own)).context["page"]
     assert len(first.rows) == PAGE_SIZE
-    assert len(client.get(LIST, {"after": first.next}).context["page"].rows) == 1
+    assert len(client.get(url_of("", own), {"after": first.next}).context["page"].rows) == 1
+    searched = client.get(LISTS, {"q": "4420"}).context["page"]
+    assert len(client.get(LISTS, {"q": "4420", "after": searched.next}).context["page"].rows) == 1
 
 
-def test_only_admins_take_numbers_off(client: Client) -> None:
+# --- Who may what ----------------------------------------------------------------------------------------------------
+
+
+def test_viewers_read_only(own: SuppressionList) -> None:
     row = Suppression.objects.create(number=number(1), reason="Asked")
-    url = reverse("suppression_remove", args=[row.pk])
-    assert client.post(url).status_code == 403
-    assert url not in client.get(LIST).content.decode()
+    client = client_for(make_user("viewer"))
+    page = client.get(url_of("", own))
+    assert "Asked" in text(page)
+    assert "Add numbers" not in text(page)
+    for url in (
+        NEW, url_of("_edit", own), url_of("_delete", own), url_of("_import", own),
+        reverse("suppression_remove", args=[own.pk, row.pk]),
+    ):  # fmt: skip
+        assert client.post(url, {"pasted": number(2), "reason": "x", "name": "x"}).status_code == 403
+        assert f'href="{url}"' not in page.content.decode()
+    assert Suppression.objects.get() == row
 
 
-def test_an_admin_is_asked_before_a_number_is_taken_off() -> None:
-    admin = make_user("admin")
-    client = client_for(admin)
-    row = Suppression.objects.create(number=number(1), reason="Asked", source="A letter", added_by=admin)
-    url = reverse("suppression_remove", args=[row.pk])
-    assert url in client.get(LIST).content.decode()
-    page = text(client.get(url))
-    assert "Reason Asked Source A letter" in page
-    assert "Take off the list" in page
-    assert Suppression.objects.exists()
-    response = client.post(url, follow=True)
-    assert "+44 20 7946 0001 is off the suppression list and can be called again." in text(response)
+def test_operators_add_and_remove_nothing(client: Client, own: SuppressionList) -> None:
+    row = Suppression.objects.create(number=number(1), reason="Asked")
+    page = client.get(url_of("", own))
+    assert url_of("_import", own) in page.content.decode()
+    assert "Remove" not in text(page)
+    for url in (NEW, url_of("_edit", own), reverse("suppression_remove", args=[own.pk, row.pk])):
+        assert client.post(url).status_code == 403
+
+
+# --- Making and changing lists ---------------------------------------------------------------------------------------
+
+
+def test_an_admin_makes_a_list(boss: Client) -> None:
+    today = timezone.localdate()
+    typed = {"name": "NCPR", "category": "register", "source": "TRAI", "scrubbed_on": today.isoformat()}
+    response = boss.post(NEW, typed | {"promotional_only": "on"}, follow=True)
+    made = SuppressionList.objects.get(name="NCPR")
+    assert (made.scrubbed_on, made.ends_on, made.promotional_only, str(made.created_by)) == (today, None, True, "boss")
+    assert "Suppression list “NCPR” created." in text(response)
+    assert "promotional calls; transactional and service calls are made" in text(response)
+    entry = LogEntry.objects.get_for_object(made).get()
+    assert {"name", "source"} <= entry.changes.keys()
+    assert not {"size", "version"} & entry.changes.keys()
+
+
+@pytest.mark.parametrize(
+    ("typed", "field", "problem"),
+    [
+        ({"name": ""}, "name", "This field is required."),
+        ({"name": "Register"}, "name", "“Register” is the name of a suppression list already."),
+        ({"name": "x" * 101}, "name", "at most 100 characters"),
+        ({"name": "a\0b"}, "name", "Null characters are not allowed."),
+        ({"category": "nonsense"}, "category", "Select a valid choice."),
+        ({"scrubbed_on": "yesterday"}, "scrubbed_on", "Enter a valid date."),
+        ({"ends_on": "31/02/2026"}, "ends_on", "Enter a valid date."),
+        ({"source": "x" * 201}, "source", "at most 200 characters"),
+    ],
+)
+def test_bad_input_is_named_and_nothing_typed_is_lost(
+    boss: Client, register: SuppressionList, typed: dict[str, str], field: str, problem: str
+) -> None:
+    other = SuppressionList.objects.create(name="Other")
+    fields = {"name": "New", "category": "other", "source": "Where", "ends_on": "2030-01-31"} | typed
+    for url in (NEW, url_of("_edit", other)):
+        response = boss.post(url, fields)
+        assert problem in " ".join(response.context["form"].errors[field])
+        assert {name: response.context["form"][name].value() for name in fields} == fields
+    other.refresh_from_db()
+    assert (other.name, other.source) == ("Other", "")
+    assert not SuppressionList.objects.filter(name="New").exists()
+
+
+def test_a_name_taken_meanwhile_is_said(
+    boss: Client, register: SuppressionList, own: SuppressionList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SuppressionListForm, "validate_unique", lambda _: None)
+    for url in (NEW, url_of("_edit", own)):
+        response = boss.post(url, {"name": "Register", "category": "other"})
+        assert "is the name of a suppression list already." in response.context["form"].errors["name"][0]
+
+
+def test_editing_keeps_what_others_change_meanwhile(boss: Client, register: SuppressionList) -> None:
+    Suppression.objects.create(list=register, number=number(1), reason="Asked")
+    boss.post(url_of("_edit", register), {"name": "Register 2026", "category": "legal", "ends_on": "2030-01-31"})
+    register.refresh_from_db()
+    assert (register.name, register.category, register.size, register.version) == ("Register 2026", "legal", 1, 1)
+    assert str(register.ends_on) == "2030-01-31"
+
+
+def test_the_portals_own_lists_apply_for_good(boss: Client, own: SuppressionList) -> None:
+    boss.post(url_of("_edit", own), {"name": "Never call", "category": "asked", "ends_on": "2020-01-01"})
+    own.refresh_from_db()
+    assert (own.name, own.ends_on, own.role) == ("Never call", None, ListRole.MANUAL)
+
+
+def test_deleting_a_list_says_that_its_numbers_can_be_called_again(boss: Client, register: SuppressionList) -> None:
+    Suppression.objects.create(list=register, number=number(1), reason="Asked")
+    url = url_of("_delete", register)
+    page = boss.get(url)
+    assert "its 1 number are deleted for good. These numbers can then be called again" in text(page)
+    assert not dead_links(page)
+    assert "Suppression list “Register” deleted." in text(boss.post(url, follow=True))
     assert not Suppression.objects.exists()
+    entries = LogEntry.objects.filter(object_pk=str(register.pk), content_type__model="suppressionlist")
+    assert "1 deleted with the list" in str([entry.changes for entry in entries])
+    assert entries.filter(action=LogEntry.Action.DELETE).exists()
+    assert boss.post(url).status_code == 404
+
+
+@pytest.mark.parametrize("role", ListRole.values)
+def test_a_list_that_the_portal_writes_to_is_not_deleted(boss: Client, role: str) -> None:
+    chosen = SuppressionList.objects.get(role=role)
+    url = url_of("_delete", chosen)
+    assert url not in boss.get(url_of("", chosen)).content.decode()
+    for response in (boss.get(url), boss.post(url)):
+        assert "This list can't be deleted" in text(response)
+    assert SuppressionList.objects.filter(role=role).exists()
+
+
+# --- Taking numbers off ----------------------------------------------------------------------------------------------
+
+
+def test_an_admin_is_asked_before_a_number_is_taken_off(
+    boss: Client, register: SuppressionList, own: SuppressionList
+) -> None:
+    row = Suppression.objects.create(number=number(1), reason="Asked", source="A letter")
+    other = Suppression.objects.create(list=register, number=number(1), reason="Registered")
+    url = reverse("suppression_remove", args=[own.pk, row.pk])
+    assert url in boss.get(url_of("", own)).content.decode()
+    assert boss.get(reverse("suppression_remove", args=[register.pk, row.pk])).status_code == 404
+    page = text(boss.get(url))
+    assert "Reason Asked Source A letter" in page
+    assert "It stays on “Register”." in page
+    assert "is off “Do not call”. It is still on “Register”." in text(boss.post(url, follow=True))
     entry = LogEntry.objects.get(action=LogEntry.Action.DELETE, object_pk=str(row.pk))
-    assert (entry.actor, entry.changes["reason"][0]) == (admin, "Asked")
-    assert client.post(url).status_code == 404
+    assert (str(entry.actor), entry.changes["reason"][0]) == ("boss", "Asked")
+    assert boss.post(url).status_code == 404
+    last = boss.post(reverse("suppression_remove", args=[register.pk, other.pk]), follow=True)
+    assert "+44 20 7946 0001 is off “Register” and can be called again." in text(last)
