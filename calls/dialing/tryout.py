@@ -3,19 +3,21 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.utils import timezone
 
-from calls.dialing.hours import Rule
+from calls.carriers import get_carrier
 from calls.dialing.places import country, place_of
-from calls.models import Call, Suppression, SuppressionList, Traffic
+from calls.dialing.rules import Rules
+from calls.models import Suppression, Traffic
 
 
 @dataclass(frozen=True)
 class Verdict:
     """Whether calls of one traffic type may be made to a number now.
 
-    `opens_at` (aware) is when calling hours allow it next: `now` if they do, None if they do not within two weeks.
-    `calls` were handed over in the day of `capped_until`, up to which no further one is if the cap is reached.
+    `opens_at` (aware) is when calling hours allow it: `now` if they do, None if they do not within two weeks. On the
+    day on which a call would ring then, which ends at `day_ends`, the number rings `rings` times already, or may yet.
     """
 
     traffic: Traffic
@@ -24,19 +26,15 @@ class Verdict:
     words: str
     holiday: str
     lists: list[Suppression]
-    calls: int
+    rings: int
     cap: int | None
-    capped_until: datetime
+    capped: bool
+    day_ends: datetime
 
     @property
     def in_hours(self) -> bool:
         """Whether calling hours allow it."""
         return self.opens_at == self.now
-
-    @property
-    def capped(self) -> bool:
-        """Whether the number was called as often as it may be that day."""
-        return self.cap is not None and self.calls >= self.cap
 
     @property
     def may_ring(self) -> bool:
@@ -46,40 +44,38 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Tried:
-    """A number (E.164), where it is and what the clocks there show, and each traffic type's verdict."""
+    """A number (E.164), its country ("IN", empty if it isn't known), what each zone's clock shows there, and each
+    traffic type's verdict."""
 
     number: str
     country: str
-    known: bool
     clocks: list[tuple[str, str]]
     verdicts: list[Verdict]
 
 
 def try_number(number: str) -> Tried:
-    """What holds for `number` (E.164) now."""
-    place, now = place_of(number), timezone.now()
-    rules = [Rule.of(traffic) for traffic in Traffic]
+    """What holds for a call to `number` (E.164) now, without retries."""
+    place, now, carrier = place_of(number), timezone.now(), get_carrier(settings.CARRIER)
+    checks = [Rules.of(traffic, now, 0, carrier) for traffic in Traffic]
     return Tried(
         number=number,
         country=country(place),
-        known=bool(place),
-        clocks=[(str(zone), f"{now.astimezone(zone):%a %H:%M}") for zone in rules[0].clocks(place)],
-        verdicts=[_verdict(number, place, rule, now) for rule in rules],
+        clocks=[(str(zone), f"{now.astimezone(zone):%a %H:%M}") for zone in checks[0].rule.clocks(place)],
+        verdicts=[_verdict(number, place, each) for each in checks],
     )
 
 
-def _verdict(number: str, place: str, rule: Rule, now: datetime) -> Verdict:
-    applying = SuppressionList.objects.applying(rule.traffic, timezone.localdate(now))
-    begins, ends = rule.day(place, now)
-    called = Call.objects.filter(number=number, handed_over_at__gte=begins, handed_over_at__lt=ends)
+def _verdict(number: str, place: str, checks: Rules) -> Verdict:
+    rule = checks.rule
     return Verdict(
         traffic=Traffic(rule.traffic),
-        now=now,
-        opens_at=rule.next_opening(place, now),
+        now=checks.rings_at,
+        opens_at=checks.opening(place),
         words=rule.words(place),
-        holiday=rule.holiday(place, now),
-        lists=list(Suppression.objects.filter(number=number, list__in=applying).select_related("list")),
-        calls=called.count(),
+        holiday=rule.holiday(place, checks.rings_at),
+        lists=list(Suppression.objects.filter(number=number, list__in=checks.lists).select_related("list")),
+        rings=checks.rings([number], place).get(number, 0),
         cap=rule.cap,
-        capped_until=ends,
+        capped=bool(checks.capped([number], place)),
+        day_ends=checks.day(place)[1],
     )
