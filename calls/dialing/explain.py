@@ -7,6 +7,7 @@ from typing import Literal
 
 from django.utils import timezone
 
+from calls.dialing.hours import their_clock
 from calls.dialing.situation import CarrierHealth, Situation
 from calls.models import Batch, CarrierBreaker, GroupState, Waits
 from calls.obd.statuses import CANCELLED, REJECTED, UNCONFIRMED
@@ -57,7 +58,7 @@ def when(at: datetime, now: datetime) -> str:
     return f"on {local.day} {local:%b %Y}, {clock}"
 
 
-def _clock(at: datetime, now: datetime) -> str:
+def clock(at: datetime, now: datetime) -> str:
     """The same without its first word: "14:02 IST"."""
     return when(at, now).removeprefix("at ").removeprefix("on ")
 
@@ -159,6 +160,8 @@ def _unconfirmed(situation: Situation, otherwise: Sentence) -> str:
 
 def _running(situation: Situation) -> Sentence:
     group = situation.group
+    if situation.kept and situation.worker_alive:
+        return Sentence(_outside_hours(situation, situation.kept), "waits")
     if situation.state == "scheduled":
         return Sentence(_scheduled(situation), "waits")
     if situation.pending:
@@ -187,6 +190,15 @@ def _scheduled(situation: Situation) -> str:
     return f"Scheduled: {'its call' if one else f'the first of {calls(group.total)}'} is handed over {at}."
 
 
+def _outside_hours(situation: Situation, batch: Batch) -> str:
+    """Until when calls are held because people must not be called now, by the clocks here and there."""
+    group = situation.group
+    held = calls(group.held).replace(" ", " held ", 1) if group.total else "the request"
+    go = "go" if group.held > 1 else "goes"
+    at, theirs = clock(batch.due_at, situation.now), their_clock(batch.place, batch.due_at)
+    return f"Outside calling hours: {held} {go} out from {at}{f' ({theirs})' if theirs else ''}."
+
+
 def _waiting(situation: Situation, batch: Batch) -> Sentence:
     """Calls are held though the call group runs: they go out one batch after the other, or something keeps them."""
     group = situation.group
@@ -212,13 +224,13 @@ def _kept(situation: Situation, batch: Batch, go: str) -> str:
     elif trouble := _down(health, now, batch.answer):
         text = f"{trouble} {_upper(go)} by {'themselves' if situation.group.held > 1 else 'itself'} once it answers."
     elif until and until > now:
-        text = f"The carrier asked to wait until {_clock(until, now)}. {_upper(go)} then."
+        text = f"The carrier asked to wait until {clock(until, now)}. {_upper(go)} then."
     elif later:
         text = f"{_said(batch.answer)} {_upper(go)} again {when(batch.due_at, now)}."
     elif failure := _failure(situation):
         text = f"{_said(failure)} {_upper(go)} as soon as the carrier answers."
     elif not situation.handed_over and batch.due_at < now - LATE:
-        text = f"Due since {_clock(batch.due_at, now)}: {go} in turn; other call groups are being handed over."
+        text = f"Due since {clock(batch.due_at, now)}: {go} in turn; other call groups are being handed over."
     else:
         text = ""
     return text
@@ -245,7 +257,7 @@ def carrier_trouble(health: CarrierHealth | None, now: datetime) -> str:
     if trouble := _down(health, now):
         return f"{trouble} Held calls go out by themselves once it answers."
     if health.state.wait_until and health.state.wait_until > now:
-        return f"The carrier asked to wait until {_clock(health.state.wait_until, now)}. Held calls go out then."
+        return f"The carrier asked to wait until {clock(health.state.wait_until, now)}. Held calls go out then."
     if health.silent:
         return f"{_upper(_silent(health.silent, now, 'The carrier'))} Calls go on."
     return ""
@@ -260,13 +272,13 @@ def _down(health: CarrierHealth | None, now: datetime, answer: str = "") -> str:
     if health is None or breaker is None or breaker.opened_at is None:
         return ""
     why = health.state.failure or answer
-    since = f"The carrier is down: it has taken no calls since {_clock(breaker.opened_at, now)}."
+    since = f"The carrier is down: it has taken no calls since {clock(breaker.opened_at, now)}."
     return f"{since}{f' {_said(why)}' if why else ''} One request is tried {_next(breaker, now)}."
 
 
 def _silent(breaker: CarrierBreaker, now: datetime, who: str = "It") -> str:
     """That the carrier answers no questions about calls, since when, and when it is asked again."""
-    since = f"{who} has not answered questions about calls since {_clock(breaker.opened_at or now, now)}"
+    since = f"{who} has not answered questions about calls since {clock(breaker.opened_at or now, now)}"
     return f"{since}; it is asked again {_next(breaker, now)}."
 
 
@@ -277,11 +289,11 @@ def breaker_sentence(breaker: CarrierBreaker | None, now: datetime) -> str:
     failed = "The last one failed" if breaker.failures == 1 else f"The last {breaker.failures:,} in a row failed"
     if breaker.opened_at is None:
         return f"Requests are made. {failed}."
-    since = f"Since {_clock(breaker.opened_at, now)}. {failed}"
+    since = f"Since {clock(breaker.opened_at, now)}. {failed}"
     return f"{since}; one is tried {_next(breaker, now)}, and all go on by themselves once one is answered."
 
 
 def _next(breaker: CarrierBreaker, now: datetime) -> str:
     if breaker.next_trial < now + timedelta(minutes=1):
         return "within a minute"
-    return f"about {_clock(breaker.next_trial, now)}"
+    return f"about {clock(breaker.next_trial, now)}"

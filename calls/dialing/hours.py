@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import holidays
 from django.conf import settings
+from django.utils import timezone
 
 from calls.dialing.places import country, zones
 from calls.models import CallingRule
@@ -53,6 +54,12 @@ class Hours:
     def all_day(self) -> bool:
         """Whether they never close."""
         return (self.opens, self.closes) == (time.min, time.max)
+
+    @property
+    def duration(self) -> timedelta:
+        """How long they are on a day whose clocks are not changed."""
+        opens, closes = (datetime.combine(date.min, clock) for clock in (self.opens, self.closes))
+        return closes - opens
 
     def __str__(self) -> str:
         return f"{self.opens:%H:%M}-{'24:00' if self.closes == time.max else format(self.closes, '%H:%M')}"
@@ -123,12 +130,17 @@ class Rule:
 
     def words(self, place: str) -> str:
         """When people in `place` may be called: "09:00-21:00, Mon to Sat, not on public holidays, in Asia/Calcutta"."""
+        return f"{self.times}, in {in_words(place or self.here)}"
+
+    @property
+    def times(self) -> str:
+        """When people may be called, by their own clocks: "09:00-21:00, Mon to Sat, not on public holidays"."""
         parts = [str(self.hours)]
         if len(self.weekdays) < len(WEEKDAYS):
             parts.append(_days(sorted(self.weekdays)))
         if self.holidays:
             parts.append("not on public holidays")
-        return f"{', '.join(parts)}, in {in_words(place or self.here)}"
+        return ", ".join(parts)
 
     @property
     def _always(self) -> bool:
@@ -152,6 +164,14 @@ def in_words(place: str) -> str:
     if len(others) > 2:
         return f"{first} and {len(others)} other zones"
     return " and ".join([first, *others])
+
+
+def their_clock(place: str, at: datetime) -> str:
+    """What clocks show there at `at`: "09:00 in Europe/London"; empty if that is what the portal's clock shows."""
+    shown = sorted({f"{at.astimezone(ZoneInfo(name)):%H:%M}" for name in zones(place)})
+    if not shown or shown == [f"{timezone.localtime(at):%H:%M}"]:
+        return ""
+    return f"{' to '.join([shown[0], *shown[1:][-1:]])} in {in_words(place)}"
 
 
 def _days(weekdays: list[int]) -> str:

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.utils import timezone
 
+from calls.carriers import get_carrier
 from calls.dialing.estimate import batches_needed, takes
-from calls.dialing.hours import Rule
+from calls.dialing.explain import calls, clock
+from calls.dialing.hours import their_clock
+from calls.dialing.places import UNKNOWN
 from calls.dialing.request import Options
-from calls.models import CallGroup, CallRequest, Sound, Tally, Traffic, Waits
+from calls.dialing.rules import Rules, rules_for, times
+from calls.models import CallGroup, CallRequest, Sound, Tally, Waits
 from calls.obd.statuses import Status
 
 SPOKEN_PER_SECOND = 14
@@ -27,20 +30,41 @@ class Preflight:
     batches: int
     begins: datetime
     ends: datetime
+    at_once: bool
     warnings: list[str]
+
+
+@dataclass(frozen=True)
+class _Openings:
+    """When phones may ring, by place, for calls that would ring from `checks.rings_at` on; `now` is aware."""
+
+    checks: Rules
+    by_place: dict[str, datetime]
+    calls: dict[str, int]
+    now: datetime
+
+    @property
+    def kept(self) -> dict[str, datetime]:
+        """Only the places whose calls have to wait."""
+        return {place: opens for place, opens in self.by_place.items() if opens > self.checks.rings_at}
 
 
 def preflight(request: CallRequest, now: datetime) -> Preflight:
     """What starting `request` at `now` would do."""
     options = Options.from_json(request.options)
-    begins = options.rings_at(now)
-    ends = begins + takes(request.callable, options.retries)
-    batches = 1 if options.carrier_group else batches_needed(request.callable)
-    return Preflight(batches, begins, ends, [*_warnings(request, options, begins, ends)])
+    checks = rules_for(options, now, get_carrier(settings.CARRIER))
+    places = {UNKNOWN: 0} if options.carrier_group else request.places
+    opens = {place: checks.opening(place) or checks.rings_at for place in places}
+    openings = _Openings(checks, opens, places, now)
+    begins = min(opens.values(), default=checks.rings_at)
+    ends = max(opens.values(), default=begins) + takes(request.callable, options.retries)
+    batches = 1 if options.carrier_group else sum(map(batches_needed, places.values()))
+    return Preflight(batches, begins, ends, begins == now, [*_warnings(request, options, openings)])
 
 
-def _warnings(request: CallRequest, options: Options, begins: datetime, ends: datetime) -> Iterator[str]:
-    yield from _about_hours(begins, ends)
+def _warnings(request: CallRequest, options: Options, openings: _Openings) -> Iterator[str]:
+    yield from _about_hours(options, openings)
+    yield from _about_attempts(options, openings.checks)
     if options.carrier_group:
         yield (
             f"The carrier holds the contact group “{options.carrier_group}” and picks its numbers: the portal can "
@@ -57,17 +81,58 @@ def _warnings(request: CallRequest, options: Options, begins: datetime, ends: da
         )
 
 
-def _about_hours(begins: datetime, ends: datetime) -> Iterator[str]:
-    rule = Rule.of(Traffic.PROMOTIONAL)
-    hours = rule.hours
-    if not rule.allows("", begins):
-        opening = timezone.localtime(rule.next_opening("", begins))
+def _about_hours(options: Options, openings: _Openings) -> Iterator[str]:
+    rule, kept = openings.checks.rule, openings.kept
+    if kept:
+        first, last = min(kept, key=kept.__getitem__), max(kept, key=kept.__getitem__)
+        wait = f"{_who_waits(options, openings)} until {_until(openings, first)}"
+        if kept[first] != kept[last]:
+            wait += f", the last ones until {_until(openings, last)}"
+        yield f"Outside calling hours: {wait}. People are called {rule.times}, by the clocks where they are."
+    late = [place for place, opens in openings.by_place.items() if _is_too_long(options, openings, place, opens)]
+    if late:
         yield (
-            f"Outside calling hours: phones would ring at {timezone.localtime(begins):%H:%M}, calling hours are "
-            f"{hours} ({settings.TIME_ZONE}). They open next on {opening.day} {opening:%b} at {opening:%H:%M}."
+            f"Calling hours ({rule.times}) end before all calls can be made: "
+            "the others are held until they begin again."
         )
-    elif not rule.allows("", ends):
-        yield f"Some calls would ring after calling hours, which are {hours} ({settings.TIME_ZONE})."
+
+
+def _who_waits(options: Options, openings: _Openings) -> str:
+    """Which calls wait, in words, with the verb."""
+    if options.carrier_group:
+        return "the carrier is not asked"
+    waiting, all_calls = sum(openings.calls[place] for place in openings.kept), sum(openings.calls.values())
+    if waiting == all_calls:
+        return "the call waits" if waiting == 1 else f"all {waiting:,} calls wait"
+    return f"{waiting:,} of {calls(all_calls)} {'waits' if waiting == 1 else 'wait'}"
+
+
+def _until(openings: _Openings, place: str) -> str:
+    at = openings.by_place[place]
+    theirs = their_clock(place, at)
+    return f"{clock(at, openings.now)}{f' ({theirs})' if theirs else ''}"
+
+
+def _is_too_long(options: Options, openings: _Openings, place: str, opens: datetime) -> bool:
+    lasts = takes(openings.calls[place], options.retries)
+    return openings.checks.rule.next_opening(place, opens, max(lasts, openings.checks.span)) != opens
+
+
+def _about_attempts(options: Options, checks: Rules) -> Iterator[str]:
+    """What becomes of retries: they count for the cap, and have to fit into calling hours."""
+    rule = checks.rule
+    if checks.retries < options.retries:
+        yield (
+            f"{rule.traffic.capitalize()} calls may make a number ring {times(rule.cap or 0)} a day: "
+            f"{checks.retries or 'no'} {'retry is' if checks.retries == 1 else 'retries are'} made instead of "
+            f"{options.retries}."
+        )
+    open_for = rule.hours.duration
+    if not rule.hours.all_day and open_for <= checks.span:
+        yield (
+            f"Calling hours ({rule.times}) are too short for {checks.attempts} attempts, which take up to "
+            f"{round(checks.span.total_seconds() / 60)} minutes: nobody can be called. Ask for fewer retries."
+        )
 
 
 def _about_audio(options: Options) -> Iterator[str]:

@@ -9,7 +9,17 @@ from django.db.models import F, FilteredRelation, Q
 
 from calls.dialing import figures
 from calls.dialing.estimate import expected_end
-from calls.models import Batch, BatchState, CallGroup, CarrierBreaker, CarrierState, GroupState, RequestKind, Tally
+from calls.models import (
+    Batch,
+    BatchState,
+    CallGroup,
+    CarrierBreaker,
+    CarrierState,
+    GroupState,
+    KeptBy,
+    RequestKind,
+    Tally,
+)
 from calls.obd.statuses import CANCELLED, COMPLETED, NOT_REACHED, REJECTED, UNCONFIRMED
 
 
@@ -83,6 +93,12 @@ class Situation:
         if group.state == GroupState.RUNNING and self.begins_at > self.now:
             return "scheduled"
         return group.state
+
+    @property
+    def kept(self) -> Batch | None:
+        """The batch that goes out next, if calling hours keep it; None if they keep nothing, or other batches go on."""
+        batch = self.pending
+        return batch if batch and batch.kept_by == KeptBy.HOURS and batch.due_at > self.now else None
 
     @property
     def begins_at(self) -> datetime:

@@ -1,7 +1,9 @@
-"""Steering a call group: pause, resume, cancel what is held, settle what is unconfirmed.
+"""Steering a call group: pause, resume, override calling hours, cancel what is held, settle what is unconfirmed.
 
 What was handed over can't be taken back (DESIGN.md, rule 2).
 """
+
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
@@ -11,7 +13,7 @@ from calls.dialing import evidence
 from calls.dialing.changes import end_if_over, move
 from calls.dialing.jobs import cancel_held_later, hand_over_later
 from calls.dialing.locks import locked
-from calls.models import Batch, BatchState, Call, CallGroup, GroupState, User
+from calls.models import Batch, BatchState, Call, CallGroup, GroupState, KeptBy, User, Waits
 from calls.obd.statuses import Status
 
 CANCEL_STEP = 5_000
@@ -45,6 +47,46 @@ def resume(call_group_id: int, user: User) -> None:
             raise NotPossible("Only a paused call group can be resumed.")
         _set_state(group, GroupState.RUNNING, user, "")
         hand_over_later(group.pk, timezone.now())
+
+
+def override(call_group_id: int, user: User, reason: str) -> None:
+    """Make the held calls of a call group whatever calling hours and cap say; suppressed numbers are never called.
+
+    Who may do that is the caller's question (`calls.override_rules`). A schedule and a delay still count. Raises
+    NotPossible.
+    """
+    with transaction.atomic():
+        group = locked(call_group_id)
+        if group.ended_at or group.state == GroupState.CANCELLED:
+            raise NotPossible("This call group has ended: there is nothing to call.")
+        if not group.batches.filter(state=BatchState.PENDING).exists():
+            raise NotPossible("No call of this call group is held: there is nothing to override.")
+        if not reason.strip():
+            raise NotPossible("Say why these calls have to be made now.")
+        group.override_reason, group.override_by, group.override_at = reason.strip()[:300], user, timezone.now()
+        group.due_at = _due_again(group)
+        # A save, not an UPDATE, so that the audit log sees it.
+        group.save(update_fields=["override_reason", "override_by", "override_at", "due_at"])
+
+
+def rules_changed(traffic: str) -> None:
+    """Look again at the held calls of this traffic type that calling hours keep: other hours may let them go now."""
+    kept = Batch.objects.filter(state=BatchState.PENDING, kept_by=KeptBy.HOURS, call_group__traffic=traffic)
+    for call_group_id in kept.values_list("call_group", flat=True).distinct():
+        with transaction.atomic():
+            group = locked(call_group_id)
+            CallGroup.objects.filter(pk=group.pk).update(due_at=_due_again(group))
+
+
+def _due_again(group: CallGroup) -> datetime:
+    """Let the batches that calling hours keep come up as if there were none: when that is. The group is locked."""
+    now = timezone.now()
+    asked_for = (group.schedule_time or group.created_at) + timedelta(seconds=group.delay)
+    due_at = max(now, asked_for) if group.waits == Waits.PORTAL else now
+    kept = Batch.objects.filter(call_group=group, state=BatchState.PENDING, kept_by=KeptBy.HOURS)
+    if kept.update(due_at=due_at, kept_by="") and group.state == GroupState.RUNNING:
+        hand_over_later(group.pk, due_at)
+    return min(group.due_at, due_at)
 
 
 def cancel(call_group_id: int, user: User) -> None:

@@ -51,6 +51,7 @@ DROPPED = {
     Outcome.DUPLICATE: "Listed more than once",
     Outcome.INVALID: "Not a number that can be called",
     Outcome.SUPPRESSED: "On a suppression list",
+    Outcome.CAPPED: "Called often enough that day",
 }
 """What a plan leaves out, in words."""
 

@@ -34,6 +34,7 @@ TILES = {
     Outcome.DUPLICATE: "listed more than once, called once",
     Outcome.INVALID: "not a number that can be called",
     Outcome.SUPPRESSED: "on a suppression list",
+    Outcome.CAPPED: "called often enough that day",
 }
 """What the preflight counts, and what that means."""
 
@@ -140,7 +141,9 @@ def preflight(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     context: dict[str, Any] = {"asked": asked, "options": Options.from_json(asked.options), "working": working}
     if asked.state == RequestState.PLANNED:
         context["preflight"] = make_preflight(asked, timezone.now())
-        context["tiles"] = [(outcome, getattr(asked, outcome), note) for outcome, note in TILES.items()]
+        tiles = [(outcome, getattr(asked, outcome), note) for outcome, note in TILES.items()]
+        # Where there is no cap, nobody asks how many it kept away.
+        context["tiles"] = [tile for tile in tiles if tile[1] or tile[0] != Outcome.CAPPED]
         context["made_again"] = _made_again(asked)
         context["may_start"] = isinstance(request.user, User) and request.user.can_start_calls
     return live(request, "start/preflight.html", "plan", context, final=not working)

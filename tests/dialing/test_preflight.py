@@ -10,7 +10,7 @@ from calls.dialing import estimate
 from calls.dialing.preflight import Preflight, preflight
 from calls.dialing.request import Again
 from calls.dialing.start import start
-from calls.models import Call, CallRequest, User, Waits
+from calls.models import Call, CallingRule, CallRequest, User, Waits
 from calls.obd.statuses import Status
 from tests.factories import make_call_group, make_request, make_sound, make_user, number
 
@@ -50,35 +50,76 @@ def test_begin_and_end(operator: User, waits: Waits) -> None:
     assert seen.ends == seen.begins + estimate.takes(3, 2)
 
 
+@pytest.fixture
+def daytime(settings: Settings) -> None:
+    settings.CALLING_HOURS = "09:00-21:00"
+
+
+@pytest.mark.usefixtures("daytime")
 @pytest.mark.parametrize(
-    ("now", "said"),
+    ("now", "until"),
     [
-        ("2026-11-20 03:29", ["would ring at 08:59", "09:00-21:00", "Asia/Kolkata", "on 20 Nov at 09:00"]),
-        ("2026-11-20 15:30", ["would ring at 21:00", "on 21 Nov at 09:00"]),
-        ("2026-11-20 20:30", ["would ring at 02:00", "on 21 Nov at 09:00"]),
+        ("2026-11-20 08:59", "14:30 IST (09:00 in Europe/London)"),
+        ("2026-11-20 20:58", "14:30 IST (09:00 in Europe/London)"),
     ],
 )
-def test_outside_calling_hours(operator: User, now: str, said: list[str]) -> None:
-    (warning,) = look(operator, datetime.fromisoformat(now).replace(tzinfo=UTC)).warnings
-    assert warning.startswith("Outside calling hours")
-    assert all(words in warning for words in said)
+def test_outside_calling_hours_of_the_people_called(operator: User, now: str, until: str) -> None:
+    seen = look(operator, datetime.fromisoformat(now).replace(tzinfo=UTC))
+    (warning,) = seen.warnings
+    rule = "People are called 09:00-21:00, by the clocks where they are."
+    assert warning == f"Outside calling hours: all 3 calls wait until {until}. {rule}"
+    assert not seen.at_once
+    assert seen.begins.hour == 9
 
 
+@pytest.mark.usefixtures("daytime")
+def test_each_place_has_its_window(operator: User) -> None:
+    india = "+918123456789"
+    typed = "\n".join([number(1), number(2), india, "+12025550123"])
+    seen = preflight(make_request(operator, typed, play="1.ivr"), NOON)
+    (warning,) = seen.warnings
+    first, last = "14:30 IST (09:00 in Europe/London)", "19:30 IST (09:00 in America/New_York)"
+    assert warning.startswith(f"Outside calling hours: 3 of 4 calls wait until {first}, the last ones until {last}.")
+    assert (seen.begins, seen.at_once, seen.batches) == (NOON, True, 3)
+    assert seen.ends > datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
+
+
+@pytest.mark.usefixtures("daytime")
 def test_a_schedule_counts_for_the_hours_not_the_confirm(operator: User) -> None:
-    night = datetime(2026, 11, 20, 20, 30, tzinfo=UTC)
-    assert look(operator, night, schedule_time=night + timedelta(hours=10)).warnings == []
+    night = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
+    assert look(operator, night, schedule_time=night + timedelta(hours=12)).warnings == []
     (warning,) = look(operator, schedule_time=night).warnings
     assert "Outside calling hours" in warning
 
 
-def test_calls_that_would_run_past_the_hours(operator: User) -> None:
-    (warning,) = look(operator, datetime(2026, 11, 20, 15, 29, 30, tzinfo=UTC)).warnings
-    assert warning.startswith("Some calls would ring after calling hours")
+@pytest.mark.usefixtures("daytime")
+def test_calls_that_take_longer_than_the_hours(operator: User, settings: Settings) -> None:
+    settings.CARRIER_RATE = 0.001
+    (warning,) = look(operator, datetime(2026, 11, 20, 20, 45, tzinfo=UTC)).warnings
+    assert warning == (
+        "Calling hours (09:00-21:00) end before all calls can be made: the others are held until they begin again."
+    )
 
 
-def test_other_hours(operator: User, settings: Settings) -> None:
-    settings.CALLING_HOURS = "00:00-24:00"
-    assert look(operator, datetime(2026, 11, 20, 20, 30, tzinfo=UTC)).warnings == []
+def test_retries_that_do_not_fit(operator: User, settings: Settings) -> None:
+    settings.CALLING_HOURS = "09:00-09:02"
+    warnings = look(operator, retries=2).warnings
+    assert any("too short for 3 attempts, which take up to 3 minutes" in warning for warning in warnings)
+    assert not CallRequest.objects.get().callable
+
+
+@pytest.mark.parametrize(("cap", "said"), [(1, "once a day: no retries are"), (2, "twice a day: 1 retry is"), (3, "")])
+def test_retries_over_the_cap_are_not_made(operator: User, cap: int, said: str) -> None:
+    CallingRule.objects.update_or_create(traffic="promotional", defaults={"daily_cap": cap})
+    warnings = look(operator, retries=2).warnings
+    assert [said in warning and "instead of 2" in warning for warning in warnings] == ([True] if said else [])
+
+
+@pytest.mark.usefixtures("daytime")
+def test_the_window_of_a_group_that_the_carrier_holds_is_the_portals(operator: User) -> None:
+    late = datetime(2026, 11, 20, 16, 0, tzinfo=UTC)
+    warning, _ = look(operator, late, numbers=0, carrier_group="vip").warnings
+    assert warning.startswith("Outside calling hours: the carrier is not asked until 21 Nov 2026, 09:00 IST.")
 
 
 def test_a_group_that_the_carrier_holds(operator: User) -> None:

@@ -295,7 +295,7 @@ def test_warnings_are_shown(browser: Client, settings: Settings) -> None:
     settings.CALLING_HOURS = "13:00-14:00"
     request = send(browser)
     said = text_of(browser.get(f"/start/{request.pk}/"))
-    assert "Outside calling hours: phones would ring at 12:00" in said
+    assert "Outside calling hours: the call waits until" in said
     assert "The portal has no file of" in said
 
 
