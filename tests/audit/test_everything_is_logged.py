@@ -13,7 +13,18 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from calls import tasks
-from calls.models import APIKey, CallGroup, CallRequest, Combining, ContactGroup, GroupChange, User
+from calls.models import (
+    APIKey,
+    CallGroup,
+    CallRequest,
+    Combining,
+    ContactGroup,
+    GroupChange,
+    Import,
+    Suppression,
+    SuppressionList,
+    User,
+)
 from tests.api.asking import ENDPOINT, Program
 from tests.audit.rows import ADDRESS, browser_of, entries, forget, said
 from tests.factories import (
@@ -37,6 +48,10 @@ UNLOGGED = {
     "preflight_cancel": "drops what was filled in",
     "contact_group_combine_form": "fills in a form: nothing is combined yet",
     "group_change_cancel": "drops what was filled in",
+    "contact_group_import": "uploads: nothing is imported yet",
+    "suppression_list_import": "uploads: nothing is imported yet",
+    "import": "reads the first rows again",
+    "import_cancel": "drops what was uploaded",
     "carrier_check": "asks the carrier; changes nothing",
     "api": "tested below, by method",
 }
@@ -65,7 +80,6 @@ def logged() -> list[str]:
 def contact_group_new(web: Client, boss: User) -> Iterator[str]:
     web.post("/contact-groups/new/", {"name": "Friends", "pasted": number(1)})
     yield "boss created contact group Friends | name:  -> Friends; created by:  -> boss"
-    yield "boss changed contact group Friends | contacts:  -> 1 added"
 
 
 def contact_group_edit(web: Client, boss: User) -> Iterator[str]:
@@ -81,10 +95,28 @@ def contact_group_delete(web: Client, boss: User) -> Iterator[str]:
     yield "boss deleted contact group Friends | name: Friends -> ; created at: "
 
 
-def contacts_add(web: Client, boss: User) -> Iterator[str]:
-    group = made(lambda: make_group("Friends"))
-    web.post(f"/contact-groups/{group.pk}/add/", {"pasted": f"{number(1)} {number(2)}"})
-    yield "boss changed contact group Friends | contacts:  -> 2 added"
+def _confirmed(web: Client, url: str, existing: str = "skip", **typed: str) -> Import:
+    """An import that is done."""
+    web.post(url, typed)
+    asked = Import.objects.latest("created_at")
+    form = web.get(f"/imports/{asked.pk}/").context["form"]
+    web.post(f"/imports/{asked.pk}/confirm/", {each.name: each.value() or "" for each in form} | {"existing": existing})
+    return asked
+
+
+def import_confirm(web: Client, boss: User) -> Iterator[str]:
+    group = made(lambda: make_group("Friends", [number(1)]))
+    _confirmed(web, f"/contact-groups/{group.pk}/import/", "replace", pasted=f"{number(2)} {number(3)}")
+    yield "boss changed contact group Friends | contacts:  -> 2 added, 1 removed by the import of pasted text"
+
+
+def import_undo(web: Client, boss: User) -> Iterator[str]:
+    register = made(lambda: SuppressionList.objects.create(name="Register"))
+    asked = _confirmed(web, f"/suppression/{register.pk}/import/", pasted=number(2), reason="Asked")
+    yield "boss changed suppression list Register | numbers:  -> 1 added by the import of pasted text"
+    web.post(f"/imports/{asked.pk}/undo/")
+    at = f"{asked.created_at:%Y-%m-%d %H:%M} UTC"
+    yield f"boss changed suppression list Register | numbers:  -> Import of pasted text of {at} undone"
 
 
 def contact_new(web: Client, boss: User) -> Iterator[str]:
@@ -115,23 +147,44 @@ def group_change_confirm(web: Client, boss: User) -> Iterator[str]:
     yield f"boss changed contact group More friends | contacts:  -> 2 copied from “Friends” ({group.pk})"
 
 
-# --- Suppression list ----------------------------------------------------------------------------------------------
+# --- Suppression lists ---------------------------------------------------------------------------------------------
 
 
-def suppression_add(web: Client, boss: User) -> Iterator[str]:
-    web.post("/suppression/add/", {"pasted": f"{number(1)} {number(2)}", "reason": "Asked", "source": "Letter"})
-    added = f"numbers:  -> {number(1)}, {number(2)}"
-    yield f"boss added suppressed number {number(1)} | reason:  -> Asked; source:  -> Letter; {added}"
+def suppression_list_new(web: Client, boss: User) -> Iterator[str]:
+    web.post("/suppression/new/", {"name": "Register", "category": "register", "scrubbed_on": "2026-11-01"})
+    yield (
+        "boss created suppression list Register | name:  -> Register; "
+        "category:  -> Register of preferences (DND, NCPR, DNC); scrub date:  -> 2026-11-01; "
+        "only for promotional calls:  -> no; created by:  -> boss"
+    )
+
+
+def suppression_list_edit(web: Client, boss: User) -> Iterator[str]:
+    register = made(lambda: SuppressionList.objects.create(name="Register"))
+    typed = {"name": "Register", "category": "other", "ends_on": "2030-01-31", "promotional_only": "on"}
+    web.post(f"/suppression/{register.pk}/edit/", typed)
+    yield (
+        "boss changed suppression list Register | applies until:  -> 2030-01-31; only for promotional calls: no -> yes"
+    )
+
+
+def suppression_list_delete(web: Client, boss: User) -> Iterator[str]:
+    register = made(lambda: SuppressionList.objects.create(name="Register"))
+    made(lambda: Suppression.objects.create(list=register, number=number(1), reason="Asked"))
+    web.post(f"/suppression/{register.pk}/delete/")
+    yield "boss changed suppression list Register | numbers:  -> 1 deleted with the list"
+    yield (
+        "boss deleted suppression list Register | name: Register -> ; category: Other -> ; "
+        "only for promotional calls: no -> ; created at: "
+    )
 
 
 def suppression_remove(web: Client, boss: User) -> Iterator[str]:
-    web.post("/suppression/add/", {"pasted": number(1), "reason": "Asked", "source": "Letter"})
-    forget()
-    row = web.get("/suppression/").context["page"].rows[0]
-    web.post(f"/suppression/{row.pk}/remove/")
+    row = made(lambda: Suppression.objects.create(number=number(1), reason="Asked", source="Letter", added_by=boss))
+    web.post(f"/suppression/{row.list_id}/{row.pk}/remove/")
     yield (
-        f"boss removed suppressed number {number(1)} | number: {number(1)} -> ; reason: Asked -> ; "
-        "source: Letter -> ; added by: boss -> ; added at: "
+        f"boss removed suppressed number {number(1)} | list: Do not call -> ; number: {number(1)} -> ; "
+        "reason: Asked -> ; source: Letter -> ; added by: boss -> ; added at: "
     )
 
 
@@ -296,6 +349,18 @@ def call_group_cancel(web: Client, boss: User) -> Iterator[str]:
     yield f"boss cancelled call group {group} | state: Running -> Cancelled; decided by:  -> boss; decided at:  -> "
 
 
+def call_group_override(web: Client, boss: User) -> Iterator[str]:
+    CallingRule.objects.update(weekdays=[])
+    group = made(lambda: make_call_group(boss, campaign="Spring"))
+    group.batches.update(kept_by="hours")
+    CallingRule.objects.update(weekdays=[0])
+    web.post(f"/call-groups/{group.pk}/override/", {"reason": "A dam may break."})
+    yield (
+        f"boss overrode the calling rules of call group {group.pk} Spring | "
+        "reason for the override:  -> A dam may break.; overridden by:  -> boss; overridden at:  -> "
+    )
+
+
 def call_group_placed(web: Client, boss: User) -> Iterator[str]:
     group = made(lambda: group_of(boss, {"UNCONFIRMED": 2}))
     web.post(f"/call-groups/{group.pk}/batches/{group.batches.get().pk}/placed/")
@@ -333,11 +398,12 @@ Deed = Callable[[Client, User], Iterator[str]]
 DEEDS: dict[str, Deed] = {
     deed.__name__: deed
     for deed in (
-        contact_group_new, contact_group_edit, contact_group_delete, contacts_add, contact_new, contact_edit,
-        contact_delete, group_change_confirm, suppression_add, suppression_remove, sound_new, sound_edit,
+        contact_group_new, contact_group_edit, contact_group_delete, import_confirm, import_undo, contact_new,
+        contact_edit, contact_delete, group_change_confirm, suppression_list_new, suppression_list_edit,
+        suppression_list_delete, suppression_remove, sound_new, sound_edit,
         sound_delete, ivr_new, ivr_edit, ivr_delete, user_new, user, user_activate, user_password, user_choices,
         password_change, login, logout, calling_rule, api_key_new, api_key_revoke, preflight_confirm, call_group_pause,
-        call_group_resume, call_group_cancel, call_group_placed, call_group_not_placed, callback_again,
+        call_group_resume, call_group_cancel, call_group_override, call_group_placed, call_group_not_placed, callback_again,
         callbacks_again,
     )
 }  # fmt: skip
