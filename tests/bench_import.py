@@ -218,15 +218,15 @@ def _import_export(group: "ContactGroup", path: Path) -> float:
         def get_queryset(self):
             return Contact.objects.filter(group=group)
 
-        def before_import_row(self, row, **_):
-            row["Mobile"] = normalise(row["Mobile"], "IN")
-
         def before_save_instance(self, instance, row, **_):
             instance.group = group
             instance.extra = {**instance.extra, "City": row["City"]}
 
     began = time.perf_counter()
-    data = tablib.Dataset().load(path.read_text(), format="csv")
+    with path.open(newline="") as file:
+        _, *rows = csv.reader(file)
+    # Its loader of instances looks up the numbers as they are in the data set.
+    data = tablib.Dataset(*((name, normalise(number, "IN"), city) for name, number, city in rows), headers=TITLES)
     result = Contacts().import_data(data, raise_errors=True)
     took = time.perf_counter() - began
     assert result.total_rows == COMPARED_ROWS

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from calls.contacts.importing.problems import UploadError
-from calls.contacts.workbook import DAMAGED, TOO_LARGE
 from calls.contacts.repair import CellValue
+from calls.contacts.workbook import DAMAGED, TOO_LARGE
 
 logger = logging.getLogger(__name__)
 
