@@ -86,7 +86,7 @@ def test_asking_twice_gives_one_export(web: Client, group: CallGroup) -> None:
 def test_the_log_says_who_exported_and_downloaded_what(web: Client, group: CallGroup) -> None:
     forget()
     row = done(asked(web, group))
-    b"".join(web.get(f"{PAGE}{row.pk}/file/"))  # type: ignore[arg-type]
+    b"".join(web.get(f"{PAGE}{row.pk}/file/"))
     b"".join(export(web, "contacts", make_group("Friends", 2).pk))
     title = f"the table Calls of call group {group.pk}"
     assert [said(entry) for entry in entries() if "the table" in said(entry)] == [

@@ -1,0 +1,252 @@
+"""What an inspector asks for: on the page of a call, on the page of a number, and as a file."""
+
+import hashlib
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from calls.models import APIKey, Batch, Call, CallGroup, Outcome, PlannedCall, Suppression, SuppressionList, User
+from tests.audit.rows import text_of
+from tests.exports.saved import export, rows_of
+from tests.factories import client_for, make_request, make_sound, make_user, number
+from tests.watching.rows import group_of
+
+CALLED = number(1)
+PAGE = f"/evidence/?number={CALLED.replace('+', '%2B')}"
+SHA256 = hashlib.sha256(b"audio").hexdigest()
+RULES: dict[str, Any] = {
+    "at": "2026-11-23T08:32:05+00:00",
+    "traffic": "promotional",
+    "place": "GB Europe/London",
+    "local": {"Europe/London": "2026-11-23 08:32 +00:00"},
+    "hours": "08:00-20:00",
+    "weekdays": [0, 1, 2, 3, 4],
+    "holidays": True,
+    "holiday": "",
+    "cap": 2,
+    "lists": [{"id": 1, "name": "Register", "version": 12, "scrubbed_on": "2026-11-01"}],
+    "override": None,
+    "played": {"reference": "1.sound", "sha256": SHA256},
+}
+
+
+@pytest.fixture
+def boss(db: None) -> User:
+    return make_user("admin", "boss")
+
+
+@pytest.fixture
+def web(boss: User) -> Client:
+    return client_for(boss)
+
+
+@pytest.fixture
+def group(boss: User) -> CallGroup:
+    """A call group with a completed call to CALLED, about which everything was written down."""
+    make_sound(1, sha256=SHA256)
+    key, _ = APIKey.make(boss, "Shop")
+    group = group_of(boss, {"COMPLETED": 1}, api_key=key, campaign="Winter")
+    Batch.objects.filter(call_group=group).update(rules=[RULES])
+    return group
+
+
+def call_page(web: Client, group: CallGroup) -> str:
+    return text_of(web.get(f"/call-groups/{group.pk}/calls/1/"))
+
+
+def written(group: CallGroup, *entries: dict[str, Any]) -> None:
+    """Each entry is RULES with these changes."""
+    Batch.objects.filter(call_group=group).update(rules=[RULES | entry for entry in entries])
+
+
+# --- The page of a call --------------------------------------------------------------------------------------------
+
+
+def test_what_was_checked_is_on_the_page_of_the_call(web: Client, group: CallGroup) -> None:
+    shown = call_page(web, group)
+    for fact in (
+        "Started by boss with API key A",
+        "2026-11-23 08:32 +00:00 (Europe/London)",
+        "Promotional",
+        "08:00-20:00, Mon, Tue, Wed, Thu, Fri",
+        "not called on them; it was none",
+        "at most 2 a day",
+        "Register, version 12, scrubbed on 1 Nov 2026",
+        f"1.sound SHA-256 {SHA256} Still the same today.",
+    ):
+        assert fact in shown
+    assert "Overridden" not in shown
+
+
+def test_other_rules_in_words(web: Client, group: CallGroup) -> None:
+    written(
+        group,
+        {"holidays": False, "cap": None, "weekdays": list(range(7)), "lists": []},
+        {
+            "holiday": "Diwali",
+            "lists": [{"id": 1, "name": "Do not call", "version": 1, "scrubbed_on": None}],
+            "override": {"reason": "Flood warning", "by": "boss", "at": "2026-11-23T08:00:00+00:00"},
+        },
+    )
+    shown = call_page(web, group)
+    first, second = shown.split("An earlier hand-over")[1].split("Overridden")
+    assert "08:00-20:00, every day" in first
+    assert "called on them too" in first
+    assert "no limit" in first
+    assert "there were none" in first
+    assert "that day was Diwali" in shown
+    assert "Do not call, version 1, never scrubbed" in shown
+    assert "Flood warning (boss" in second
+
+
+@pytest.mark.parametrize(
+    ("played", "said"),
+    [
+        ({"reference": "1.sound", "sha256": "0" * 64}, "It was replaced or deleted since."),
+        ({"reference": "9.sound", "sha256": SHA256}, "It was replaced or deleted since."),
+        ({"reference": "1234.ivr", "sha256": ""}, "it alone knows what it played"),
+        ({"reference": "", "sha256": hashlib.sha256("Grüße".encode()).hexdigest()}, "“Grüße” SHA-256"),
+    ],
+)
+def test_what_was_played(web: Client, group: CallGroup, played: dict[str, str], said: str) -> None:
+    CallGroup.objects.filter(pk=group.pk).update(message="Grüße")
+    written(group, {"played": played})
+    shown = call_page(web, group)
+    assert said in shown
+    assert ("Still the same today." in shown) == (played["reference"] == "")
+
+
+def test_a_call_of_which_nothing_was_written_down(web: Client, group: CallGroup) -> None:
+    Batch.objects.update(rules=None)
+    assert "Nothing was written down for this call." in call_page(web, group)
+    Batch.objects.update(rules=[{"at": "2026-11-23T08:32:05+00:00"}])
+    assert "not known" in call_page(web, group)
+
+
+@pytest.mark.parametrize(
+    ("columns", "kept_by", "why"),
+    [
+        ({}, "", "Held: its turn has not come."),
+        ({}, "hours", "Held: it waits for calling hours."),
+        (
+            {"state": "paused", "state_reason": "The carrier refuses our key."},
+            "",
+            "Held: the call group is paused. The",
+        ),
+        ({"state": "cancelled"}, "", "Held: it is about to be cancelled."),
+    ],
+)
+def test_why_a_held_call_was_not_handed_over(
+    web: Client, boss: User, columns: dict[str, str], kept_by: str, why: str
+) -> None:
+    group = group_of(boss, {"HELD": 1}, **columns)
+    Batch.objects.update(kept_by=kept_by)
+    assert f"Not handed over {why}" in call_page(web, group)
+
+
+def test_why_a_call_was_never_made(web: Client, boss: User) -> None:
+    group = group_of(boss, {"DND": 1})
+    timeline = [[1.0, "DND", "portal", "", "On the suppression list Register."]]
+    Call.objects.update(handed_over_at=None, timeline=timeline)
+    assert "Not handed over On the suppression list Register." in call_page(web, group)
+
+
+# --- The page of a number ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def everything(boss: User, group: CallGroup) -> CallGroup:
+    """The call, a group that left the number out, and a list that it is on."""
+    request = make_request(boss, number(5))
+    type(request).objects.filter(pk=request.pk).update(call_group=group)
+    PlannedCall.objects.create(
+        request=request, position=9, number=CALLED, outcome=Outcome.CAPPED, reason="Was called twice that day."
+    )
+    listed = SuppressionList.objects.create(name="Register", scrubbed_on=date(2026, 11, 1))
+    Suppression.objects.create(list=listed, number=CALLED, reason="Asked", source="letter", added_by=boss)
+    return group
+
+
+@pytest.mark.parametrize("typed", [CALLED, "0044 20 7946-0001", "%2B44 (20) 7946 0001"])
+def test_the_evidence_for_a_number(web: Client, everything: CallGroup, typed: str) -> None:
+    shown = text_of(web.get(f"/evidence/?number={typed.replace('+', '%2B')}"))
+    assert f"{everything.pk}-1 Completed" in shown
+    assert "Started by boss with API key A" in shown
+    assert "08:00-20:00" in shown
+    assert f"Call group {everything.pk} by boss: Was called twice that day." in shown
+    assert "Register : Asked (letter)" in shown
+
+
+def test_a_number_that_nobody_called(web: Client) -> None:
+    shown = text_of(web.get(PAGE))
+    assert "No call to this number" in shown
+    assert "It is on none." in shown
+
+
+def test_only_the_days_that_are_asked_for(web: Client, everything: CallGroup) -> None:
+    tomorrow = timezone.localdate() + timedelta(days=1)
+    assert "No call to this number" in text_of(web.get(f"{PAGE}&since={tomorrow}"))
+    assert f"{everything.pk}-1" in text_of(web.get(f"{PAGE}&until={tomorrow}"))
+
+
+@pytest.mark.parametrize("query", ["number=", "number=abc", "number=%00", f"number={'1' * 200}", "number=12&since=x"])
+def test_what_is_no_number_is_said(web: Client, query: str) -> None:
+    answer = web.get(f"/evidence/?{query}")
+    assert answer.status_code == 200
+    assert answer.context["form"].errors
+    assert export(web, "evidence", query=query).status_code == 400
+
+
+def test_many_calls_need_few_queries(
+    web: Client, boss: User, group: CallGroup, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(5):
+        group_of(boss, {"COMPLETED": 1})
+    with django_assert_max_num_queries(14):
+        assert len(web.get(PAGE).context["records"]) == 6
+
+
+# --- As a file -----------------------------------------------------------------------------------------------------
+
+
+def test_the_evidence_as_a_file(web: Client, everything: CallGroup, settings: Any) -> None:
+    settings.TIME_ZONE = "UTC"
+    Call.objects.update(created_at=datetime(2026, 11, 23, 8, 30, tzinfo=UTC))
+    headings, *rows = rows_of(export(web, "evidence", query=PAGE.partition("?")[2]))
+    call, left_out, listed = (dict(zip(headings, row, strict=True)) for row in rows)
+    assert (
+        call
+        | {
+            "record": "call",
+            "OBD ID or call group": f"{everything.pk}-1",
+            "number": CALLED,
+            "created": "2026-11-23 08:30:00+00:00",
+            "campaign": "Winter",
+            "started by": "boss",
+            "status": "COMPLETED",
+            "why not called": "",
+            "hand-overs": "1",
+            "checked": "2026-11-23 08:32:05+00:00",
+            "traffic type": "Promotional",
+            "local time there": "2026-11-23 08:32 +00:00 (Europe/London)",
+            "hours": "08:00-20:00",
+            "calls a day": "at most 2 a day",
+            "suppression lists": "Register, version 12, scrubbed on 1 Nov 2026",
+            "heard": "1.sound",
+            "SHA-256 of what was played": SHA256,
+            "is it the same today": "yes",
+        }
+        == call
+    )
+    assert (left_out["record"], left_out["why not called"]) == (
+        "left out: called often enough",
+        "Was called twice that day.",
+    )
+    assert (listed["record"], listed["started by"], listed["why not called"]) == (
+        "suppressed: Register",
+        "boss",
+        "Asked letter",
+    )
