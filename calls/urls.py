@@ -53,6 +53,7 @@ urlpatterns = [
     path("call-groups/<int:pk>/pause/", steering.call_group_pause, name="call_group_pause"),
     path("call-groups/<int:pk>/resume/", steering.call_group_resume, name="call_group_resume"),
     path("call-groups/<int:pk>/cancel/", steering.call_group_cancel, name="call_group_cancel"),
+    path("call-groups/<int:pk>/override/", steering.call_group_override, name="call_group_override"),
     path(
         "call-groups/<int:pk>/batches/<int:batch>/placed/",
         steering.call_group_settle,

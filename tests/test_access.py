@@ -73,6 +73,7 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
     "call_group_resume": [("group", "403 405 405 405 405", EDITOR_DOES)],
     "call_group_cancel": [("group", EDITOR_SEES, EDITOR_DOES)],
     "call_group_override": [("group", ADMIN_SEES, ADMIN_ERRS)],
+    "call_group_override": [("group", ADMIN_SEES, ADMIN_ERRS)],
     "call_group_placed": [("group batch", EDITOR_SEES, EDITOR_DOES)],
     "call_group_not_placed": [("group batch", EDITOR_SEES, EDITOR_DOES)],
     "call_group_dropped": [("group invalid", ROW, NOT_SO), ("group callable", NOBODY, NOT_SO)],

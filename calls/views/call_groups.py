@@ -18,6 +18,7 @@ from calls.contacts.search import digits_of
 from calls.dialing.attention import Unsettled
 from calls.dialing.explain import calls as count_of_calls
 from calls.dialing.explain import explain
+from calls.dialing.kept import can_override
 from calls.dialing.situation import Situation, situations
 from calls.exports.kinds import dropped_rows
 from calls.forms.filters import STATES, CallGroupsFilter, CallsOfGroupFilter
@@ -183,6 +184,7 @@ def _summary(request: HttpRequest, group: CallGroup) -> Fragment:
         "settled": list(group.batches.exclude(settled="").order_by("-first")[: BATCHES_SHOWN + 1]),
         "can_pause": not group.ended_at and group.state == GroupState.RUNNING and (group.held or not group.total),
         "can_resume": not group.ended_at and group.state == GroupState.PAUSED,
+        "can_override": request.user.has_perm("calls.override_rules") and can_override(group),
         "can_cancel": not group.ended_at and group.state != GroupState.CANCELLED and (group.held or not group.total),
     }
     path = reverse("call_group_summary", args=[group.pk])

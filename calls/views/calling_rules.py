@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from calls.dialing.hours import Rule
+from calls.dialing.steer import rules_changed
 from calls.dialing.tryout import try_number
 from calls.forms.calling_rules import CallingRuleForm, NumberTried
 from calls.models import CallingRule, Traffic
@@ -77,6 +78,7 @@ def calling_rule(request: HttpRequest, traffic: str) -> HttpResponse:
     form = CallingRuleForm(request.POST if request.method == "POST" else None, instance=row)
     if form.is_valid():
         form.save()
+        rules_changed(traffic)
         messages.success(request, f"The rule for {row.traffic} calls was saved. It holds from now on.")
         return redirect("calling_rules")
     context = {"form": form, "traffic": Traffic(traffic), "examples": _next_holidays()}

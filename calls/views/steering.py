@@ -1,4 +1,5 @@
-"""Steering one call group: pause, resume, cancel what is held, settle what is unconfirmed (DESIGN.md, rules 1, 2)."""
+"""Steering one call group: pause, resume, cancel what is held, override the calling rules, settle what is unconfirmed
+(DESIGN.md, rules 1, 2)."""
 
 from collections.abc import Callable
 from typing import cast
@@ -15,11 +16,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 from calls.dialing import steer
 from calls.dialing.attention import Unsettled
 from calls.dialing.changes import calls_of
+from calls.dialing.kept import can_override, kept_places
 from calls.forms.filters import PlacedForm
+from calls.forms.override import OverrideForm
 from calls.models import BatchState, CallGroup, CarrierState, GroupState, User
 from calls.views.call_groups import situation_of, visible_group
 
 NUMBERS_SHOWN = 10
+PLACES_SHOWN = 10
 
 may_steer = permission_required("calls.change_callgroup", raise_exception=True)
 
@@ -52,6 +56,30 @@ def call_group_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     situation = situation_of(group)
     possible = not group.ended_at and group.state != GroupState.CANCELLED
     return render(request, "call_groups/cancel.html", {"group": group, "situation": situation, "possible": possible})
+
+
+@permission_required("calls.override_rules", raise_exception=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def call_group_override(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make the calls that calling hours keep, for a typed reason, after showing when they would ring there."""
+    group = visible_group(request, pk)
+    form = OverrideForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        return _act(
+            request,
+            group,
+            lambda user: steer.override(pk, user, form.cleaned_data["reason"]),
+            "The calling rules are overridden: these calls are made. Your reason is on record.",
+        )
+    places = kept_places(group, timezone.now()) if can_override(group) else []
+    context = {
+        "group": group,
+        "form": form,
+        "places": places[:PLACES_SHOWN],
+        "more_places": len(places[PLACES_SHOWN:]),
+        "calls": sum(each.calls for each in places),
+    }
+    return render(request, "call_groups/override.html", context)
 
 
 @may_steer

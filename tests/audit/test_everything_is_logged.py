@@ -361,6 +361,16 @@ def call_group_override(web: Client, boss: User) -> Iterator[str]:
     )
 
 
+def call_group_override(web: Client, boss: User) -> Iterator[str]:
+    group = made(lambda: make_call_group(boss, campaign="Spring"))
+    group.batches.update(kept_by="hours")
+    web.post(f"/call-groups/{group.pk}/override/", {"reason": "A dam may break."})
+    yield (
+        f"boss overrode the calling rules of call group {group.pk} Spring | "
+        "reason for the override:  -> A dam may break.; overridden by:  -> boss; overridden at:  -> "
+    )
+
+
 def call_group_placed(web: Client, boss: User) -> Iterator[str]:
     group = made(lambda: group_of(boss, {"UNCONFIRMED": 2}))
     web.post(f"/call-groups/{group.pk}/batches/{group.batches.get().pk}/placed/")
@@ -403,7 +413,7 @@ DEEDS: dict[str, Deed] = {
         suppression_list_delete, suppression_remove, sound_new, sound_edit,
         sound_delete, ivr_new, ivr_edit, ivr_delete, user_new, user, user_activate, user_password, user_choices,
         password_change, login, logout, calling_rule, api_key_new, api_key_revoke, preflight_confirm, call_group_pause,
-        call_group_resume, call_group_cancel, call_group_override, call_group_placed, call_group_not_placed, callback_again,
+        call_group_resume, call_group_cancel, call_group_override, call_group_override, call_group_placed, call_group_not_placed, callback_again,
         callbacks_again,
     )
 }  # fmt: skip

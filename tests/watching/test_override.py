@@ -1,0 +1,191 @@
+"""Overriding the calling rules of a call group, in the browser: who may, what it says first, what is on record."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
+
+from calls.dialing import handover, steer
+from calls.models import Batch, CallGroup, CallingRule, Suppression, User
+from tests.dialing.helpers import Carrier, freeze, statuses, use
+from tests.factories import client_for, make_call_group, make_user, number
+
+pytestmark = pytest.mark.django_db
+
+EVENING = datetime(2026, 11, 23, 21, 30, tzinfo=UTC)
+"""A Monday, 21:30 in London; Tuesday, 03:00 where the portal is."""
+
+INDIAN = "+918123456789"
+WHY = "Water is poisoned in this street."
+
+
+@pytest.fixture(autouse=True)
+def carrier(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Carrier:
+    settings.CALLING_HOURS = "09:00-21:00"
+    settings.TIME_ZONE = "Asia/Kolkata"
+    settings.DEFAULT_REGION = "IN"
+    freeze(monkeypatch, EVENING)
+    told = Carrier()
+    use(told, monkeypatch)
+    return told
+
+
+@pytest.fixture
+def boss() -> User:
+    return make_user("admin", "boss")
+
+
+@pytest.fixture
+def web(boss: User) -> Client:
+    return client_for(boss)
+
+
+def waiting(numbers: list[str] | None = None, **options: Any) -> CallGroup:
+    """A call group whose calls wait for the morning."""
+    group = make_call_group(make_user(), numbers or [number(1), number(2), INDIAN], **options)
+    assert group.batches.filter(kept_by="hours").exists()
+    return group
+
+
+def address(group: CallGroup) -> str:
+    return f"/call-groups/{group.pk}/override/"
+
+
+def words(response: Any) -> str:
+    return " ".join(response.content.decode().split())
+
+
+def override(web: Client, group: CallGroup, reason: str = WHY) -> Any:
+    return web.post(address(group), {"reason": reason}, follow=True)
+
+
+def test_it_says_first_what_would_happen(web: Client) -> None:
+    CallingRule.objects.update(daily_cap=2)
+    page = words(web.get(address(waiting())))
+    for said in (
+        "3 held calls that wait for calling hours are then handed over as soon as possible",
+        "Numbers on suppression lists are not called all the same",
+        "Mon 23 Nov, 21:30",
+        "Europe/London",
+        "Tue 24 Nov, 03:00",
+        "24 Nov 2026, 14:30",  # 09:00 in London, by the portal's clock
+        "24 Nov 2026, 09:00",
+        "09:00-21:00, in Asia/Calcutta",
+    ):
+        assert said in page, said
+
+
+def test_it_makes_the_calls_and_stays_on_record(web: Client, boss: User, carrier: Carrier) -> None:
+    group = waiting()
+    Suppression.objects.create(number=number(2), reason="Asked")
+    handover.hand_over(group.pk, 0)
+    assert carrier.orders == []
+    page = words(override(web, group, f"  {WHY}\r\nSee   the map.  "))
+    assert "The calling rules are overridden" in page
+    assert "overridden by boss, <time" in page
+    assert f"“{WHY} See the map.”" in page
+    group.refresh_from_db()
+    assert (group.override_by, group.override_at) == (boss, EVENING)
+    handover.hand_over(group.pk, 0)
+    assert sorted(carrier.numbers) == [number(1), INDIAN]
+    assert sorted(statuses(group)) == ["DND", "QUEUED", "QUEUED"]
+    checked: Any = group.batches.get(place="IN Asia/Calcutta").rules
+    noted = checked[-1]["override"]
+    assert (noted["reason"], noted["by"]) == (f"{WHY} See the map.", "boss")
+
+
+def test_the_button_is_shown_where_calls_wait_for_hours_and_to_those_who_may(web: Client) -> None:
+    group = waiting()
+    page = f"/call-groups/{group.pk}/"
+    assert address(group) in web.get(page).text
+    assert address(group) not in client_for(make_user("operator")).get(page).text
+    override(web, group)
+    assert address(group) not in web.get(page).text
+    CallingRule.objects.update(hours="00:00-24:00")
+    assert "/override/" not in web.get(f"/call-groups/{make_call_group(make_user(), 1).pk}/").text
+
+
+@pytest.mark.parametrize("role", ["operator", "viewer"])
+def test_only_admins_may(role: str) -> None:
+    group = waiting()
+    client = client_for(make_user(role))
+    assert client.get(address(group)).status_code == 403
+    assert client.post(address(group), {"reason": WHY}).status_code == 403
+    group.refresh_from_db()
+    assert group.override_reason == ""
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("", "Say why: without a reason the calling rules hold."),
+        ("  \n ", "Say why: without a reason the calling rules hold."),
+        ("Because", "in at least 10 characters"),
+        ("x" * 301, "at most 300 characters"),
+        ("Urgent, really\0", "Null characters"),
+        ("a" + " " * 60 + "b", "in at least 10 characters"),
+    ],
+)
+def test_a_reason_is_asked_for(web: Client, reason: str, said: str) -> None:
+    group = waiting()
+    answer = web.post(address(group), {"reason": reason})
+    assert answer.status_code == 200
+    assert said in words(answer)
+    group.refresh_from_db()
+    assert group.override_reason == ""
+
+
+def test_nothing_is_kept_any_more(web: Client, boss: User) -> None:
+    group = waiting()
+    steer.cancel(group.pk, boss)
+    assert "there is nothing to override" in words(web.get(address(group)))
+    assert "there is nothing to call" in words(override(web, group))
+    group.refresh_from_db()
+    assert group.override_reason == ""
+
+
+def test_a_schedule_still_counts(web: Client, carrier: Carrier) -> None:
+    at = EVENING + timedelta(hours=2)
+    group = waiting([number(1)], schedule_time=at)
+    assert "Mon 23 Nov, 23:30" in words(web.get(address(group)))
+    override(web, group)
+    handover.hand_over(group.pk, 0)
+    assert carrier.orders == []
+    assert group.batches.get().due_at == at
+
+
+def test_a_contact_group_held_by_the_carrier(web: Client) -> None:
+    group = make_call_group(make_user(), [number(1)])
+    group.calls.all().delete()
+    Batch.objects.filter(call_group=group).update(last=0, place="")
+    CallGroup.objects.filter(pk=group.pk).update(carrier_group="members", total=0, held=0, ended_at=None)
+    page = words(web.get(address(group)))
+    assert "The request, which waits for calling hours, is then handed over" in page
+    assert "the carrier&#x27;s" in page or "the carrier's" in page
+    assert "Not known" in page
+
+
+def test_many_places_are_cut(web: Client) -> None:
+    group = waiting([number(1)])
+    batch = group.batches.get()
+    for n in range(12):
+        Batch.objects.create(
+            call_group=group, first=1000 + n, last=1000 + n, due_at=batch.due_at, kept_by="hours",
+            place=f"{'ABCDEFGHIJKL'[n]}X Europe/London",
+        )  # fmt: skip
+    page = words(web.get(address(group)))
+    assert "and 3 more places" in page
+    assert "13 held calls" in page
+
+
+def test_a_changed_rule_lets_calls_go_that_it_allows_now(web: Client, carrier: Carrier) -> None:
+    group = waiting()
+    typed = {"hours": "09:00-23:00", "weekdays": list("0123456"), "closed_days": "", "daily_cap": ""}
+    assert web.post("/calling-rules/promotional/", typed).status_code == 302
+    handover.hand_over(group.pk, 0)
+    assert sorted(carrier.numbers) == [number(1), number(2)]
+    kept = group.batches.get(place__startswith="IN")
+    assert (kept.kept_by, timezone.localtime(kept.due_at).hour) == ("hours", 9)
