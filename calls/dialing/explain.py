@@ -160,7 +160,7 @@ def _unconfirmed(situation: Situation, otherwise: Sentence) -> str:
 
 def _running(situation: Situation) -> Sentence:
     group = situation.group
-    if situation.kept and situation.worker_alive:
+    if situation.kept:
         return Sentence(_outside_hours(situation, situation.kept), "waits")
     if situation.state == "scheduled":
         return Sentence(_scheduled(situation), "waits")

@@ -1,0 +1,402 @@
+"""The rules at each hand-over: hours, lists, the cap on rings; what is written down of them; overriding them."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from calls.carriers.base import Accepted, NotTaken, Unconfirmed
+from calls.dialing import handover, progress, steer
+from calls.dialing.explain import explain
+from calls.dialing.situation import situations
+from calls.models import (
+    Batch,
+    BatchState,
+    Call,
+    CallGroup,
+    CallingRule,
+    CarrierState,
+    KeptBy,
+    Outcome,
+    Sound,
+    Suppression,
+    SuppressionList,
+    User,
+    Waits,
+)
+from tests.dialing.helpers import Carrier, at_the_same_moment, batch, call, freeze, jobs, ranges, statuses, use
+from tests.factories import make_call_group, make_group, make_request, make_user, number
+
+pytestmark = pytest.mark.django_db
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+"""In London, where the numbers are, a Friday."""
+
+EVENING = datetime(2026, 11, 20, 20, 57, 59, tzinfo=UTC)
+"""The last moment before closing, less the margin."""
+
+MORNING = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+AMERICAN = "+12025550123"
+
+
+@pytest.fixture
+def operator() -> User:
+    return make_user()
+
+
+@pytest.fixture
+def carrier(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Carrier:
+    settings.CALLING_HOURS = "09:00-21:00"
+    freeze(monkeypatch, NOON)
+    told = Carrier()
+    use(told, monkeypatch)
+    return told
+
+
+def cap(calls: int | None) -> None:
+    CallingRule.objects.update_or_create(traffic="promotional", defaults={"daily_cap": calls})
+
+
+def kept(group: CallGroup) -> list[tuple[str, datetime, str]]:
+    return list(group.batches.order_by("first").values_list("place", "due_at", "kept_by"))
+
+
+# --- Hours --------------------------------------------------------------------------------------------------------
+
+
+def test_each_place_has_batches_of_its_own(operator: User, carrier: Carrier) -> None:
+    group = make_call_group(operator, [number(0), AMERICAN, number(1)])
+    assert list(group.calls.order_by("n").values_list("number", flat=True)) == [number(0), number(1), AMERICAN]
+    assert ranges(group) == [(1, 2), (3, 3)]
+    opens = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
+    assert kept(group) == [("GB Europe/London", NOON, ""), ("US America/New_York", opens, KeptBy.HOURS)]
+    assert handover.hand_over(group.pk, 0) == opens
+    assert statuses(group) == ["QUEUED", "QUEUED", "HELD"]
+
+
+def test_calls_started_at_night_are_due_in_the_morning(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freeze(monkeypatch, EVENING + timedelta(seconds=1))
+    group = make_call_group(operator, 1)
+    assert (kept(group), group.due_at) == ([("GB Europe/London", MORNING, KeptBy.HOURS)], MORNING)
+    assert {job.scheduled_at for job in jobs(group, "hand_over")} == {MORNING}
+    assert handover.claim(group.pk, 0) is None
+    freeze(monkeypatch, MORNING)
+    handover.hand_over(group.pk, 0)
+    assert statuses(group) == ["QUEUED"]
+    assert batch(group).kept_by == ""
+
+
+@pytest.mark.parametrize(("retries", "late"), [(0, 0), (2, 120)])
+def test_what_is_not_out_by_closing_waits_for_the_morning(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, retries: int, late: int
+) -> None:
+    """The last retry counts too: the carrier makes it by itself, a minute after the one before."""
+    monkeypatch.setattr("calls.dialing.start.MAX_CALLS", 1)
+    group = make_call_group(operator, 3, retries=retries)
+    freeze(monkeypatch, EVENING - timedelta(seconds=late))
+    assert handover.claim(group.pk, 0)
+    freeze(monkeypatch, EVENING - timedelta(seconds=late - 1))
+    assert handover.claim(group.pk, 0) is None
+    # All of them, so that they don't come up one by one.
+    assert kept(group)[1:] == [("GB Europe/London", MORNING, KeptBy.HOURS)] * 2
+    assert statuses(group) == ["SENDING", "HELD", "HELD"]
+
+
+@pytest.mark.parametrize("waits", Waits)
+def test_a_schedule_outside_the_hours_is_kept_by_the_portal(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, waits: Waits
+) -> None:
+    at = NOON + timedelta(hours=10)
+    group = make_call_group(operator, 1, schedule_time=at, waits=waits)
+    assert kept(group) == [("GB Europe/London", MORNING, KeptBy.HOURS)]
+    freeze(monkeypatch, MORNING)
+    handover.hand_over(group.pk, 0)
+    assert carrier.orders[0].schedule_time is None
+
+
+def test_hours_that_change_count_at_once(operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch) -> None:
+    freeze(monkeypatch, EVENING + timedelta(seconds=1))
+    group = make_call_group(operator, 1)
+    CallingRule.objects.update_or_create(traffic="promotional", defaults={"hours": "09:00-22:00"})
+    steer.rules_changed("service")
+    assert handover.claim(group.pk, 0) is None
+    steer.rules_changed("promotional")
+    assert handover.claim(group.pk, 0)
+
+
+def test_a_group_that_the_carrier_holds_keeps_the_portals_hours(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freeze(monkeypatch, NOON + timedelta(hours=4))  # 21:30 in Asia/Kolkata
+    group = make_call_group(operator, [], contact_groups=(make_group(carrier_group="vip").pk,), carrier_group="vip")
+    opens = datetime(2026, 11, 21, 3, 30, tzinfo=UTC)
+    assert kept(group) == [("", opens, KeptBy.HOURS)]
+    batch(group)
+    Batch.objects.update(due_at=NOON)
+    assert handover.claim(group.pk, 0) is None
+    assert kept(group) == [("", opens, KeptBy.HOURS)]
+
+
+def test_the_sentence_says_until_when(operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch) -> None:
+    freeze(monkeypatch, EVENING + timedelta(seconds=1))
+    group = make_call_group(operator, 2)
+    (seen,) = situations([group], EVENING + timedelta(seconds=1))
+    assert explain(seen).text == ("Outside calling hours: 2 held calls go out from 14:30 IST (09:00 in Europe/London).")
+
+
+# --- Lists --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("columns", "traffic", "called"),
+    [
+        ({}, "service", False),
+        ({"promotional_only": True}, "promotional", False),
+        ({"promotional_only": True}, "service", True),
+        ({"ends_on": "2026-11-20"}, "service", False),
+        ({"ends_on": "2026-11-19"}, "service", True),
+    ],
+)
+def test_lists_that_apply(
+    operator: User, carrier: Carrier, columns: dict[str, Any], traffic: str, called: bool
+) -> None:
+    listed = SuppressionList.objects.create(name="Register", **columns)
+    group = make_call_group(operator, 1, traffic=traffic)
+    Suppression.objects.create(list=listed, number=number(0), reason="Asked in a letter.")
+    planned = make_request(operator, number(0), traffic=traffic, contact_groups=(make_group(numbers=1).pk,))
+    handover.hand_over(group.pk, 0)
+    assert statuses(group) == (["QUEUED"] if called else ["DND"])
+    assert planned.callable == called
+    if not called:
+        why = "On the suppression list “Register”: Asked in a letter."
+        assert call(group).timeline[-1][4] == planned.planned.get().reason == why
+
+
+def test_a_number_on_two_lists_is_one_number(operator: User, carrier: Carrier) -> None:
+    for name in ("A", "B"):
+        listed = SuppressionList.objects.create(name=name)
+        Suppression.objects.create(list=listed, number=number(0), reason="No.")
+    contacts = make_group(numbers=2)
+    request = make_request(operator, contact_groups=(contacts.pk,))
+    assert (request.seen, request.callable, request.suppressed) == (2, 1, 1)
+    assert request.planned.get(outcome=Outcome.SUPPRESSED).reason.startswith("On the suppression list “A”")
+
+
+# --- The cap ------------------------------------------------------------------------------------------------------
+
+
+def test_rings_count_over_all_call_groups(operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch) -> None:
+    cap(2)
+    groups = [make_call_group(operator, 1) for _ in range(3)]
+    for group in groups:
+        handover.hand_over(group.pk, 0)
+    assert [*map(statuses, groups)] == [["QUEUED"], ["QUEUED"], ["CANCELLED"]]
+    why = (
+        "It rings up to twice that day already; promotional calls may make it ring twice a day. Call it on another day."
+    )
+    assert call(groups[2]).timeline[-1][4] == why
+    groups[2].refresh_from_db()
+    assert groups[2].ended_at
+    request = make_request(operator, number(0), contact_groups=(make_group(numbers=2).pk,))
+    assert (request.callable, request.capped) == (1, 1)
+    assert request.planned.get(outcome=Outcome.CAPPED).reason == why
+    typed = make_request(operator, f"{number(0)}\n{number(1)}")
+    assert (typed.callable, typed.capped, typed.places) == (1, 1, {"GB Europe/London": 1})
+    freeze(monkeypatch, MORNING)
+    assert make_request(operator, number(0)).callable == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "used"),
+    [
+        ({}, 3),
+        ({"status": "UNCONFIRMED"}, 3),
+        ({"status": "EXPIRED"}, 3),
+        ({"status": "COMPLETED", "retries": 0}, 1),
+        ({"status": "NOANSWER", "retries": 1}, 2),
+        ({"status": "NOANSWER", "retries": 0}, 3),  # the carrier didn't tell
+        ({"status": "REJECTED"}, 0),
+        ({"status": "REJECTED", "word": "MAXUSE"}, 1),
+        ({"handed_over_at": NOON - timedelta(hours=12, minutes=2, seconds=1)}, 0),
+        ({"handed_over_at": NOON - timedelta(hours=12, minutes=2)}, 3),  # its second retry rang after midnight
+        ({"handed_over_at": None, "status": "CANCELLED"}, 0),
+    ],
+)
+def test_what_counts_as_a_ring(operator: User, carrier: Carrier, columns: dict[str, Any], used: int) -> None:
+    first = make_call_group(operator, 1, retries=2)
+    handover.hand_over(first.pk, 0)
+    Call.objects.filter(call_group=first).update(**columns)
+    for calls, free in ((used + 1, True), (used, False)):
+        cap(calls)
+        assert (make_request(operator, number(0)).callable == 1) is free
+
+
+def test_what_the_carrier_waits_with_counts_on_the_day_that_it_rings(operator: User, carrier: Carrier) -> None:
+    cap(1)
+    tomorrow = NOON + timedelta(days=1)
+    later = make_call_group(operator, 1, schedule_time=tomorrow, waits=Waits.CARRIER)
+    handover.hand_over(later.pk, 0)
+    assert make_request(operator, number(0), schedule_time=tomorrow + timedelta(hours=1)).capped == 1
+    assert make_request(operator, number(0)).callable == 1
+
+
+@pytest.mark.parametrize(("calls", "given"), [(None, 2), (3, 2), (2, 1), (1, 0)])
+def test_retries_are_fewer_where_the_cap_is_smaller(
+    operator: User, carrier: Carrier, calls: int | None, given: int
+) -> None:
+    cap(calls)
+    group = make_call_group(operator, 1, retries=2)
+    handover.hand_over(group.pk, 0)
+    assert carrier.orders[0].retries == given
+    progress.follow(group.pk)
+    Batch.objects.update(check_at=NOON)
+    progress.follow(group.pk)
+    assert {question.retries for question in carrier.questions} == {given}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_call_groups_at_the_same_moment_never_pass_the_cap_together() -> None:
+    cap(1)
+    groups = [make_call_group(make_user(), 1) for _ in range(4)]
+    claimed = at_the_same_moment(*[lambda pk=group.pk: handover.claim(pk, 0) for group in groups])
+    assert sum(each is not None for each in claimed) == 1
+
+
+# --- What goes out again ------------------------------------------------------------------------------------------
+
+
+def test_what_was_not_taken_goes_out_again_within_the_hours(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freeze(monkeypatch, EVENING)
+    group = make_call_group(operator, 1)
+    carrier.answer = NotTaken("Connection refused.")
+    handover.hand_over(group.pk, 0)
+    freeze(monkeypatch, EVENING + timedelta(minutes=1))
+    assert handover.hand_over(group.pk, 0) == MORNING
+    assert len(carrier.orders) == 1
+
+
+@pytest.mark.parametrize("keeps_away", ["hours", "list", "another day", "nothing"])
+def test_an_unconfirmed_request_is_repeated_only_where_its_calls_may_be_made(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, keeps_away: str
+) -> None:
+    carrier.account = "ours"
+    CarrierState.objects.create(name="sandbox", idempotent_account="ours", idempotent_seconds=86_400)
+    cap(3)
+    group = make_call_group(operator, 1, retries=1)
+    carrier.answer = Unconfirmed("Timed out.")
+    handover.hand_over(group.pk, 0)
+    carrier.answer = Accepted()
+    again = NOON + timedelta(hours=1)
+    if keeps_away == "hours":
+        again = EVENING
+    elif keeps_away == "list":
+        Suppression.objects.create(number=number(0), reason="No.")
+    elif keeps_away == "another day":
+        again = MORNING
+    freeze(monkeypatch, again)
+    handover.hand_over(group.pk, 0)
+    assert len(carrier.orders) == (2 if keeps_away == "nothing" else 1)
+    assert statuses(group) == ["QUEUED" if keeps_away == "nothing" else "UNCONFIRMED"]
+    if keeps_away == "nothing":
+        assert carrier.orders[0] == carrier.orders[1]
+        assert len(batch(group).rules or []) == 2
+
+
+# --- Overriding ---------------------------------------------------------------------------------------------------
+
+
+def test_overriding_makes_all_calls_but_those_to_suppressed_numbers(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cap(1)
+    night = EVENING + timedelta(hours=1)
+    freeze(monkeypatch, night)
+    group = make_call_group(operator, 2, retries=1)
+    Suppression.objects.create(number=number(1), reason="No.")
+    steer.override(group.pk, operator, "  A flood is coming.  ")
+    assert len(jobs(group, "hand_over")) == 2
+    handover.hand_over(group.pk, 0)
+    assert statuses(group) == ["QUEUED", "DND"]
+    assert carrier.orders[0].retries == 1
+    (entry,) = batch(group).rules or []
+    assert entry["override"] == {"reason": "A flood is coming.", "by": operator.username, "at": night.isoformat()}
+    group.refresh_from_db()
+    assert (group.override_by, group.override_at, group.due_at) == (operator, night, night)
+
+
+def test_overriding_does_not_ring_before_the_time_asked_for(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = NOON + timedelta(hours=10)
+    group = make_call_group(operator, 1, schedule_time=at)
+    steer.override(group.pk, operator, "A flood is coming.")
+    assert handover.hand_over(group.pk, 0) == at
+    freeze(monkeypatch, at)
+    handover.hand_over(group.pk, 0)
+    assert statuses(group) == ["QUEUED"]
+
+
+def test_what_can_not_be_overridden(operator: User, carrier: Carrier) -> None:
+    group = make_call_group(operator, 1)
+    with pytest.raises(steer.NotPossible, match="why"):
+        steer.override(group.pk, operator, "  ")
+    handover.hand_over(group.pk, 0)
+    with pytest.raises(steer.NotPossible, match="held"):
+        steer.override(group.pk, operator, "A flood.")
+    cancelled = make_call_group(operator, [number(3)])
+    steer.cancel(cancelled.pk, operator)
+    with pytest.raises(steer.NotPossible, match="ended"):
+        steer.override(cancelled.pk, operator, "A flood.")
+
+
+# --- Evidence -----------------------------------------------------------------------------------------------------
+
+
+def test_what_was_checked_is_written_down(operator: User, carrier: Carrier) -> None:
+    cap(4)
+    listed = SuppressionList.objects.create(name="Register", scrubbed_on="2026-11-01", promotional_only=True)
+    Suppression.objects.create(list=listed, number=number(5), reason="No.")
+    group = make_call_group(operator, 1)
+    Sound.objects.update(sha256="ab" * 32)
+    carrier.answer = NotTaken("Connection refused.")
+    handover.hand_over(group.pk, 0)
+    Batch.objects.update(due_at=NOON)
+    carrier.answer = Accepted()
+    handover.hand_over(group.pk, 0)
+    first, second = batch(group).rules or []
+    lists = second.pop("lists")
+    assert second == {
+        "at": NOON.isoformat(),
+        "rings_at": NOON.isoformat(),
+        "traffic": "promotional",
+        "place": "GB Europe/London",
+        "local": {"Europe/London": "2026-11-20 12:00 +00:00"},
+        "hours": "09:00-21:00",
+        "weekdays": [0, 1, 2, 3, 4, 5, 6],
+        "holidays": False,
+        "holiday": "",
+        "cap": 4,
+        "retries": 0,
+        "override": None,
+        "played": {"reference": "1.sound", "sha256": "ab" * 32},
+    }
+    assert {"id": listed.pk, "name": "Register", "version": 1, "scrubbed_on": "2026-11-01"} in lists
+    assert len(lists) == SuppressionList.objects.count()
+    assert first["at"] == second["at"]
+
+
+def test_a_message_is_known_by_its_text(operator: User, carrier: Carrier) -> None:
+    group = make_call_group(operator, 1, play="", message="Good evening, नमस्ते")
+    handover.hand_over(group.pk, 0)
+    (entry,) = batch(group).rules or []
+    assert entry["played"] == {
+        "reference": "",
+        "sha256": hashlib.sha256("Good evening, नमस्ते".encode()).hexdigest(),
+    }
+    assert batch(group).state == BatchState.ACCEPTED
