@@ -48,6 +48,7 @@ UNLOGGED = {
     "preflight_cancel": "drops what was filled in",
     "contact_group_combine_form": "fills in a form: nothing is combined yet",
     "group_change_cancel": "drops what was filled in",
+    "export_cancel": "drops what was asked for",
     "contact_group_import": "uploads: nothing is imported yet",
     "suppression_list_import": "uploads: nothing is imported yet",
     "import": "reads the first rows again",
@@ -145,6 +146,12 @@ def group_change_confirm(web: Client, boss: User) -> Iterator[str]:
     web.post(f"/contact-groups/changes/{change.pk}/confirm/")
     yield "boss created contact group More friends | name:  -> More friends; created by:  -> boss"
     yield f"boss changed contact group More friends | contacts:  -> 2 copied from “Friends” ({group.pk})"
+
+
+def export_new(web: Client, boss: User) -> Iterator[str]:
+    group = made(lambda: make_group("Friends", 2))
+    b"".join(web.post("/exports/new/", {"kind": "contacts", "of": group.pk, "format": "csv"}))  # type: ignore[arg-type]
+    yield "boss exported the table Contacts of Friends | exported:  -> 2 rows as CSV"
 
 
 # --- Suppression lists ---------------------------------------------------------------------------------------------
@@ -350,18 +357,6 @@ def call_group_cancel(web: Client, boss: User) -> Iterator[str]:
 
 
 def call_group_override(web: Client, boss: User) -> Iterator[str]:
-    CallingRule.objects.update(weekdays=[])
-    group = made(lambda: make_call_group(boss, campaign="Spring"))
-    group.batches.update(kept_by="hours")
-    CallingRule.objects.update(weekdays=[0])
-    web.post(f"/call-groups/{group.pk}/override/", {"reason": "A dam may break."})
-    yield (
-        f"boss overrode the calling rules of call group {group.pk} Spring | "
-        "reason for the override:  -> A dam may break.; overridden by:  -> boss; overridden at:  -> "
-    )
-
-
-def call_group_override(web: Client, boss: User) -> Iterator[str]:
     group = made(lambda: make_call_group(boss, campaign="Spring"))
     group.batches.update(kept_by="hours")
     web.post(f"/call-groups/{group.pk}/override/", {"reason": "A dam may break."})
@@ -409,11 +404,11 @@ DEEDS: dict[str, Deed] = {
     deed.__name__: deed
     for deed in (
         contact_group_new, contact_group_edit, contact_group_delete, import_confirm, import_undo, contact_new,
-        contact_edit, contact_delete, group_change_confirm, suppression_list_new, suppression_list_edit,
+        contact_edit, contact_delete, group_change_confirm, export_new, suppression_list_new, suppression_list_edit,
         suppression_list_delete, suppression_remove, sound_new, sound_edit,
         sound_delete, ivr_new, ivr_edit, ivr_delete, user_new, user, user_activate, user_password, user_choices,
         password_change, login, logout, calling_rule, api_key_new, api_key_revoke, preflight_confirm, call_group_pause,
-        call_group_resume, call_group_cancel, call_group_override, call_group_override, call_group_placed, call_group_not_placed, callback_again,
+        call_group_resume, call_group_cancel, call_group_override, call_group_placed, call_group_not_placed, callback_again,
         callbacks_again,
     )
 }  # fmt: skip

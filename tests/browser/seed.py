@@ -23,18 +23,21 @@ from calls.contacts.importing import receive  # noqa: E402
 from calls.dialing.changes import event  # noqa: E402
 from calls.dialing.plan import make_plan  # noqa: E402
 from calls.dialing.request import Options  # noqa: E402
+from calls.exports.work import DISK_FULL  # noqa: E402
 from calls.models import (  # noqa: E402
     IVR,
     APIKey,
     Call,
     Callback,
     CallGroup,
+    CallingRule,
     CallRequest,
     CarrierRequest,
     CarrierState,
     Combining,
     Contact,
     ContactGroup,
+    Export,
     GroupChange,
     GroupState,
     Import,
@@ -46,6 +49,7 @@ from calls.models import (  # noqa: E402
     User,
 )
 from calls.obd.statuses import Status  # noqa: E402
+from calls.tasks import run_import  # noqa: E402
 from tests.factories import make_group, make_user, number  # noqa: E402
 from tests.watching.rows import group_of  # noqa: E402
 
@@ -106,9 +110,15 @@ def call_groups(owner: User) -> dict[str, CallGroup]:
         ),
         "unconfirmed": group_of(owner, {"UNCONFIRMED": 6, "COMPLETED": 3}, message="Your parcel comes today."),
         "cancelled": group_of(owner, {"CANCELLED": 4, "COMPLETED": 3}, state=GroupState.CANCELLED, state_by=owner),
+        "kept": group_of(owner, {"HELD": 900}, due_at=later, campaign="Winter reminders"),
     }
     groups["running"].batches.filter(state="pending").update(due_at=later)
     groups["paused"].batches.update(due_at=later)
+    overridden = {"override_reason": "Flood warning of the county", "override_by": owner, "override_at": old}
+    CallGroup.objects.filter(pk=groups["paused"].pk).update(**overridden)
+    places = "IN Asia/Calcutta", "GB Europe/Guernsey Europe/Isle_of_Man Europe/Jersey Europe/London", ""
+    for batch, place in zip(groups["kept"].batches.order_by("first")[:3], places, strict=True):
+        groups["kept"].batches.filter(pk=batch.pk).update(kept_by="hours", place=place)
     CallGroup.objects.filter(pk=groups["cancelled"].pk).update(state_at=old, parent=groups["finished"])
     request = request_of(owner)
     CallRequest.objects.filter(pk=request.pk).update(call_group=groups["finished"], state=RequestState.STARTED)
@@ -117,6 +127,11 @@ def call_groups(owner: User) -> dict[str, CallGroup]:
     groups["finished"].contact_groups.set(ContactGroup.objects.all()[:2])
     add_callbacks(groups["finished"])
     Call.objects.filter(call_group=groups["finished"], n=1).update(digits="1", name="Asha Example", custom="order-1")
+    Call.objects.filter(call_group=groups["finished"], n=2).update(digits="19")
+    days = [f"{timezone.localdate() + timedelta(days=number)}" for number in range(9)]
+    CallingRule.objects.filter(pk="service").update(
+        hours="09:30-19:00", weekdays=[0, 1, 2, 3, 5], holidays=True, closed_days=days, daily_cap=2
+    )
     return groups
 
 
@@ -241,6 +256,56 @@ def group_changes(owner: User, full: ContactGroup, empty: ContactGroup) -> dict[
     }
 
 
+def exports(owner: User) -> None:
+    """An export in each state."""
+    now = timezone.now()
+    states: dict[str, dict[str, Any]] = {
+        "waiting": {},
+        "running": {"done": 350_000, "started_at": now - timedelta(minutes=3)},
+        "done": {"done": 1_234_567, "size": 178_000_000, "ended_at": now, "file": "exports/of-the-seed.csv"},
+        "failed": {"error": DISK_FULL, "ended_at": now},
+        "cancelled": {"ended_at": now},
+    }
+    for state, columns in states.items():
+        Export.objects.create(
+            owner=owner,
+            kind="calls",
+            parameters={"of": 0, "query": "status=BUSY", "of_everybody": True},
+            title="Calls: campaign a-campaign-without-any-space-in-its-name, status BUSY, status NOANSWER",
+            state=state,
+            expected=1_234_000,
+            created_at=now - timedelta(days=2),  # the sweep takes up younger ones
+            **columns,
+        )
+
+
+def checked(group: CallGroup) -> None:
+    """What was checked before the call group's calls were handed over, twice."""
+    rules: dict[str, Any] = {
+        "at": timezone.now().isoformat(),
+        "traffic": "promotional",
+        "place": "GB Europe/Guernsey Europe/Isle_of_Man Europe/Jersey Europe/London",
+        "local": {"Europe/Jersey": "2026-11-23 14:02 +00:00", "Europe/London": "2026-11-23 14:02 +00:00"},
+        "hours": "09:00-21:00",
+        "weekdays": [0, 1, 2, 3, 4],
+        "holidays": True,
+        "holiday": "",
+        "cap": 2,
+        "lists": [
+            {"id": 1, "name": "Do not call", "version": 12, "scrubbed_on": None},
+            {
+                "id": 2,
+                "name": "A register with a rather long name",
+                "version": 3,
+                "scrubbed_on": "2026-11-01",
+            },
+        ],
+        "override": {"reason": "Flood warning of the county", "by": "admin", "at": timezone.now().isoformat()},
+        "played": {"reference": "1.sound", "sha256": "0123456789abcdef" * 4},
+    }
+    group.batches.update(rules=[rules | {"override": None}, rules])
+
+
 DAMAGED = (
     "Mobile,Customer name,City and whatever else was in the spreadsheet,Order\n"
     "9.19876E+11,Asha,Pune,1\n'02079460001,Zoë,Mumbai,2\n020 7946 0002 / 020 7946 0003,Ravi,,3\n12,Short,,4\n"
@@ -273,12 +338,12 @@ def imports(owner: User, full: ContactGroup, register: SuppressionList) -> dict[
         "failed": {"state": "failed", "error": "The file is password-protected. Save it without a password."},
         "cancelled": {"state": "cancelled"},
     }
-    # The worker takes up what seems forgotten, but not for longer than a day.
-    long_ago = {"owner": owner, "group": full, "created_at": timezone.now() - timedelta(days=2), "size": 9 * 2**20}
-    made = {
-        name: Import.objects.create(filename="customers-of-the-winter-campaign.csv", **long_ago, **columns)
-        for name, columns in states.items()
-    }
+    of = {"owner": owner, "group": full, "filename": "customers-of-the-winter-campaign.csv", "size": 9 * 2**20}
+    made = {name: Import.objects.create(**of, **columns) for name, columns in states.items()}
+    for each in made.values():
+        # No sweep takes up what has a job.
+        later = run_import.configure(schedule_at=timezone.now() + timedelta(days=1))
+        later.defer(import_id=str(each.pk))
     ImportedRow.objects.bulk_create(
         ImportedRow(of=made["done"], line=i + 2, cells=["12", "Asha", "x" * 150], reason="too short: 2 digits")
         for i in range(5)
@@ -311,6 +376,7 @@ def main() -> None:
     """Make the rows and print the address of each page, by name."""
     admin = User.objects.get(username="admin")
     named = people()
+    Suppression.objects.create(number=number(0), reason="Asked")
     Suppression.objects.create(number=SUPPRESSED, reason="Asked not to be called", source="Letter", added_by=admin)
     Suppression.objects.bulk_create(Suppression(number=number(800 + i), reason="Complaint") for i in range(55))
     register, own = suppression_lists(admin)
@@ -319,12 +385,15 @@ def main() -> None:
     Contact.objects.filter(group=full).update(name="Somebody with a rather long name, Esq.")
     empty, carriers = make_group("Empty"), make_group("At the carrier", carrier_group="vip-customers")
     Sound.objects.create(number=9_007_199_254_740_992, name="Held by the carrier, and its name is a long one " * 2)
-    IVR.objects.create(number=1234, name="Survey", keys={key: f"What key {key} means" for key in "123456789*0#"})
+    meanings = {key: f"What key {key} means" for key in "123456789*0#"}
+    IVR.objects.create(number=1234, name="Survey", keys=meanings, opt_out_key="9")
     groups = call_groups(admin)
     contact, key = full.contacts.latest("pk"), api_keys(admin)
     unconfirmed = groups["unconfirmed"].batches.get(state="unconfirmed")
     pages = {f"call group, {state}": reverse("call_group", args=[group.pk]) for state, group in groups.items()}
     finished, running = groups["finished"].pk, groups["running"].pk
+    checked(groups["finished"])
+    exports(admin)
     at_carrier, held = (groups["running"].calls.filter(status=status)[0] for status in ("INPROGRESS", "HELD"))
     requests = {
         "preflight": request_of(admin),
@@ -342,6 +411,8 @@ def main() -> None:
         "call group, wrong filter": reverse("call_group", args=[finished]) + "?digits=abc",
         "not called": reverse("call_group_dropped", args=[finished, "invalid"]),
         "cancel": reverse("call_group_cancel", args=[running]),
+        "override": reverse("call_group_override", args=[groups["kept"].pk]),
+        "call, opted out": reverse("call", args=[finished, 2]),
         "it was placed": reverse("call_group_placed", args=[groups["unconfirmed"].pk, unconfirmed.pk]),
         "it was not placed": reverse("call_group_not_placed", args=[groups["unconfirmed"].pk, unconfirmed.pk]),
         "call, completed": reverse("call", args=[finished, 1]),

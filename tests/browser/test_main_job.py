@@ -47,10 +47,10 @@ def tone(path: Path) -> Path:
     return path
 
 
-def downloaded(page: Page, link: str) -> list[dict[str, str]]:
-    """The rows of the CSV file behind a link."""
+def downloaded(page: Page, button: str) -> list[dict[str, str]]:
+    """The rows of the CSV file behind a button."""
     with page.expect_download() as download:
-        page.get_by_role("link", name=link).first.click()
+        page.get_by_role("button", name=button).first.click()
     text = Path(download.value.path()).read_text(encoding="utf-8-sig")
     return list(csv.DictReader(io.StringIO(text)))
 

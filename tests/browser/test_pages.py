@@ -59,7 +59,11 @@ PLAIN = {
     "audit log, filtered": "/audit-log/?who=admin&did=changed",
     "audit log, nothing found": "/audit-log/?thing=nothing+such",
     "audit log, wrong filter": "/audit-log/?who=nobody+such&did=eaten&since=yesterday&thing=%23abc",
-    "audit log, export of a wrong filter": "/audit-log/export.csv?who=nobody+such",
+    "evidence": "/evidence/",
+    "evidence, for a number": "/evidence/?number=%2B442079460001",
+    "evidence, of nothing": "/evidence/?number=%2B442079460999",
+    "evidence, of no number": "/evidence/?number=abc&since=yesterday",
+    "exports": "/exports/",
     "users": "/users/",
     "user, new": "/users/new/",
     "password": "/account/password/",
@@ -67,14 +71,15 @@ PLAIN = {
     "API": "/api/",
     "API keys": "/api-keys/",
     "API key, new": "/api-keys/new/",
-    "export of a wrong filter": "/calls/export.csv?digits=abc",
     "not found": "/nowhere/",
 }
 SEEDED = (
     "call group, running", "call group, finished", "call group, scheduled", "call group, paused",
     "call group, refused", "call group, unconfirmed", "call group, cancelled", "call group, filtered",
-    "call group, nothing found", "call group, wrong filter", "not called", "cancel", "it was placed",
-    "it was not placed", "call, completed", "call, running", "call, held", "call, unconfirmed", "call, expired",
+    "call group, nothing found", "call group, wrong filter", "call group, kept", "not called",
+    "cancel", "override", "it was placed",
+    "it was not placed", "call, completed", "call, running", "call, held", "call, opted out",
+    "call, unconfirmed", "call, expired",
     "calls again", "callbacks of a call group",
     "preflight", "preflight of nobody", "preflight, planning", "preflight, starting", "preflight, cancelled",
     "preflight, failed", "preflight list, callable", "preflight list, duplicate", "preflight list, invalid",
@@ -96,6 +101,7 @@ EMPTY = {
     "call groups, none": "/call-groups/",
     "calls, none": "/calls/",
     "callbacks, none": "/callbacks/",
+    "exports, none": "/exports/",
     "needs attention, nothing": "/attention/",
     "contact groups, none": "/contact-groups/",
     "sounds, none": "/sounds/",
@@ -393,7 +399,7 @@ class TestWithoutScripts:
         page.get_by_label("What was done").select_option("Signed in or out")
         page.get_by_label("Who", exact=True).press("Enter")
         expect(page.locator(".audit-entries > li").first).to_contain_text("admin signed in")
-        expect(page.get_by_role("link", name="Export these as CSV")).to_be_visible()
+        expect(page.get_by_role("button", name="Export these as CSV")).to_be_visible()
         page.get_by_role("link", name="Details of entry").first.click()
         expect(page.locator(".facts")).to_contain_text("127.0.0.1")
         page.locator(".facts a").click()

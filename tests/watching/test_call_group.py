@@ -10,6 +10,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from calls.models import CallGroup, CallRequest, CarrierState, ContactGroup, Outcome, PlannedCall, RequestState, User
+from tests.exports.saved import export, rows_of
 from tests.factories import client_for, make_group, make_ivr, make_sound, make_user
 from tests.watching.rows import carrier_fails, group_of
 
@@ -263,7 +264,8 @@ def test_pages_keep_the_filter(client: Client, asha: User) -> None:
 def test_export_and_calling_again_carry_the_filter(client: Client, asha: User) -> None:
     group = group_of(asha, {"BUSY": 3, "NOANSWER": 3, "COMPLETED": 3})
     html = html_of(client, group, "?status=BUSY&status=COMPLETED&digits=020 7946 0002")
-    assert f"/call-groups/{group.pk}/calls.csv?status=BUSY&amp;status=COMPLETED&amp;digits=020+7946+0002" in html
+    assert f'name="of" value="{group.pk}"' in html
+    assert 'name="query" value="status=BUSY&amp;status=COMPLETED&amp;digits=020+7946+0002"' in html
     # Of what is shown only those not reached are called again.
     assert f"/start/?again={group.pk}&amp;status=BUSY&amp;digits=02079460002" in html
 
@@ -305,7 +307,7 @@ def with_dropped(asha: User) -> CallGroup:
 def test_what_was_not_called(client: Client, with_dropped: CallGroup) -> None:
     said = words(html_of(client, with_dropped))
     assert "Not a number that can be called 60" in said
-    assert "On the suppression list 1" in said
+    assert "On a suppression list 1" in said
     assert "Listed more than once" not in said
 
 
@@ -321,21 +323,20 @@ def test_each_with_its_reason_in_pages(with_dropped: CallGroup) -> None:
     assert "Nothing was left out" in client.get(f"{url}duplicate/").content.decode()
     for word in ("callable", "nonsense"):
         assert client.get(f"{url}{word}/").status_code == 404
-        assert client.get(f"{url}{word}.csv").status_code == 404
+        assert export(client, "dropped", with_dropped.pk, f"outcome={word}").status_code == 404
 
 
 def test_as_a_file(client: Client, with_dropped: CallGroup) -> None:
-    response: Any = client.get(f"/call-groups/{with_dropped.pk}/dropped/invalid.csv")
-    rows = b"".join(response).decode().splitlines()
-    assert rows[0] == "\ufeffnumber,name,outcome,reason"
-    assert rows[1] == "'=bad0,,invalid,has letters"
-    assert len(rows) == 61
+    headings, *rows = rows_of(export(client, "dropped", with_dropped.pk, "outcome=invalid"))
+    assert headings == ["number", "name", "outcome", "reason"]
+    assert rows[0] == ["'=bad0", "", "invalid", "has letters"]
+    assert len(rows) == 60
 
 
 def test_not_by_who_may_not_see_the_group(with_dropped: CallGroup) -> None:
     client = client_for(make_user(sees_all_calls=False))
-    for end in ("invalid/", "invalid.csv"):
-        assert client.get(f"/call-groups/{with_dropped.pk}/dropped/{end}").status_code == 404
+    assert client.get(f"/call-groups/{with_dropped.pk}/dropped/invalid/").status_code == 404
+    assert export(client, "dropped", with_dropped.pk, "outcome=invalid").status_code == 404
 
 
 # --- Cost -----------------------------------------------------------------------------------------------------------
