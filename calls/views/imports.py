@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from calls import audit
 from calls.contacts import importing
 from calls.contacts.importing import ImportNotPossible, Layout, Preview, UploadError
-from calls.contacts.importing.steps import why_not_undone
+from calls.contacts.importing.previewing import PREVIEW_ROWS
 from calls.forms.imports import LayoutForm, SuppressUploadForm, UploadForm, may_import
 from calls.models import ContactGroup, Existing, Import, ImportState, SuppressionList
 from calls.views.paging import keyset
@@ -132,7 +132,7 @@ def import_(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     if not form.is_valid():  # also where nothing was sent
         return _show_preview(request, asked, form)
     try:
-        _keep(asked, _with_titles(asked, form.layout), form.chosen)
+        _keep(asked, _read_again(asked, form), form.chosen)
     except UploadError as error:
         form.add_error(None, str(error))
         return _show_preview(request, asked, form)
@@ -144,8 +144,22 @@ def _layout_form(request: HttpRequest, asked: Import) -> LayoutForm:
     return LayoutForm(data, user=signed_in(request), asked=asked, layout=Layout.from_json(asked.layout))
 
 
-def _with_titles(asked: Import, layout: Layout) -> Layout:
-    """The layout with the titles of its own header. Raises UploadError."""
+def _read_again(asked: Import, form: LayoutForm) -> Layout:
+    """The layout that was chosen; with other titles its columns are guessed anew, unless somebody chose those too.
+
+    Raises UploadError.
+    """
+    layout, before = form.layout, form.read_as
+    if layout.header != before.header and layout.columns == before.columns:
+        return importing.with_header(asked, layout, layout.header)
+    return _with_titles(asked, form)
+
+
+def _with_titles(asked: Import, form: LayoutForm) -> Layout:
+    """The layout that was chosen, with the titles of its own header. Raises UploadError."""
+    layout = form.layout
+    if layout.header == form.read_as.header:
+        return layout
     return replace(layout, titles=tuple(importing.preview(asked, layout).titles))
 
 
@@ -165,6 +179,7 @@ def _show_preview(request: HttpRequest, asked: Import, form: LayoutForm) -> Http
         "asked": asked,
         "form": form,
         "preview": shown,
+        "whole": len(shown.rows) < PREVIEW_ROWS,
         "repaired": sum(bool(row.repaired) for row in shown.rows),
         "refused": sum(bool(row.reason) for row in shown.rows),
         "problem": problem,
@@ -182,10 +197,7 @@ def import_confirm(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     form = _layout_form(request, asked)
     if form.is_valid():
         try:
-            layout = form.layout
-            if layout.header != form.read_as.header:
-                layout = _with_titles(asked, layout)
-            importing.confirm(asked, layout, form.chosen, audit.address())
+            importing.confirm(asked, _with_titles(asked, form), form.chosen, audit.address())
             return redirect("import", pk)
         except (ImportNotPossible, UploadError) as error:
             form.add_error(None, str(error))
@@ -210,7 +222,7 @@ def _show_progress(request: HttpRequest, asked: Import) -> HttpResponse:
     context = {
         "asked": asked,
         "pace": _pace(asked),
-        "ahead": _ahead(asked) if asked.state == ImportState.WAITING else None,
+        "ahead": importing.waiting_for(asked) if asked.state == ImportState.WAITING else None,
         "tiles": _tiles(asked) if counts else [],
         "reasons": sorted(asked.reasons.items(), key=lambda item: -item[1])[:REASONS_SHOWN],
         "refused": asked.not_taken.filter(duplicate=False).order_by("line")[: REFUSED_SHOWN if counts else 0],
@@ -224,7 +236,7 @@ def _show_progress(request: HttpRequest, asked: Import) -> HttpResponse:
 def _undoing(request: HttpRequest, asked: Import) -> dict[str, object]:
     """Whether its undoing is offered, and if not, why."""
     offered = asked.state == ImportState.DONE and may_undo(request, asked)
-    why_not = why_not_undone(asked) if offered else ""
+    why_not = importing.why_not_undone(asked) if offered else ""
     return {"may_undo": offered and not why_not, "why_not_undone": why_not}
 
 
@@ -251,12 +263,6 @@ def _pace(asked: Import) -> Pace:
 def _imports_into(target: ContactGroup | SuppressionList) -> QuerySet[Import]:
     rows = Import.objects.filter(group=target) if isinstance(target, ContactGroup) else target.imports.all()
     return rows.select_related("owner")
-
-
-def _ahead(asked: Import) -> Import | None:
-    """The import into the same that this one waits for."""
-    at_work = [ImportState.RUNNING, ImportState.UNDOING]
-    return _imports_into(asked.target).filter(state__in=at_work).exclude(pk=asked.pk).first()
 
 
 def _tiles(asked: Import) -> list[tuple[str, int, str]]:

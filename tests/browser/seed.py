@@ -322,7 +322,7 @@ def imports(owner: User, full: ContactGroup, register: SuppressionList) -> dict[
     reasons = {"too short: 2 digits": 300, "has letters, no digits, and this goes on for a while": 21}
     began = {"started_at": timezone.now() - timedelta(seconds=40)}
     states: dict[str, dict[str, Any]] = {
-        "waiting": {"state": "waiting"},
+        "waiting": {"state": "waiting", **began},
         "reading": {
             "state": "running",
             "step": "reading",

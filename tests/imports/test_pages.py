@@ -155,6 +155,12 @@ def test_titles_are_read_anew_where_they_are_said_to_be(client: Client, group: C
     asked = uploaded(client, group, file=FILE)
     post(client, "import_confirm", asked, form_of(client, asked, header="", existing="skip"))
     assert asked.counts["rows"] == 4
+    wrong = uploaded(client, group, file=f"Phone,Town\n{number(5)},Pune\nMobile,Name\n{number(6)},Asha\n")
+    post(client, "import", wrong, form_of(client, wrong, header="3"))
+    assert [field.label for field in client.get(reverse("import", args=[wrong.pk])).context["form"].columns] == [
+        "Mobile", "Name",
+    ]  # fmt: skip
+    assert form_of(client, wrong)["column_1"] == "name"
     other = uploaded(client, group, file=f"Our list\nPhone,Town\n{number(5)},Pune\n")
     post(client, "import_confirm", other, form_of(client, other, header="2", column_0="number", column_1="extra"))
     assert group.contacts.get(number=number(5)).extra == {"Town": "Pune"}
@@ -195,7 +201,7 @@ def test_a_file_that_is_gone_is_said_and_can_be_dropped(client: Client, group: C
     assert page.status_code == 200
     assert "It can't be read" in text(page).replace("&#x27;", "'")
     assert reverse("import_confirm", args=[asked.pk]) not in page.content.decode()
-    assert post(client, "import", asked, fields).status_code == 200
+    assert post(client, "import", asked, fields | {"header": "2"}).status_code == 200
     assert "Dropped. Nothing was imported." in text(client.post(reverse("import_cancel", args=[asked.pk]), follow=True))
 
 
@@ -300,7 +306,7 @@ def test_one_that_waits_says_for_which(client: Client, operator: User, group: Co
         state="running",
         started_at=timezone.now(),
     )
-    asked = Import.objects.create(owner=operator, group=group, state="waiting")
+    asked = Import.objects.create(owner=operator, group=group, state="waiting", started_at=timezone.now())
     assert "Waits until Import of first.csv by ravi is done" in shown(client, asked)
     assert reverse("import", args=[other.pk]) not in client.get(reverse("import", args=[asked.pk])).content.decode()
 
