@@ -10,6 +10,7 @@ from django.http import QueryDict
 
 from calls.contacts.importing import MAX_BYTES, MAX_ROWS, Layout, Role
 from calls.models import ContactGroup, Existing, Import, Suppression, SuppressionList, User
+from calls.uploads import problem_of
 
 CONTACT_ROLES = {
     Role.NUMBER: "Phone number",
@@ -94,6 +95,12 @@ class UploadForm(forms.Form):
     def has_rows(self) -> bool:
         """Whether a valid form has anything to import."""
         return bool(self.upload or self.pasted_text)
+
+    def clean_file(self) -> "UploadedFile[Any] | None":
+        """Refuse a file for which there was no room."""
+        if problem := problem_of(self.cleaned_data.get("file")):
+            raise ValidationError(problem)
+        return self.upload
 
     def clean(self) -> dict[str, Any]:
         """One of both: each import has one source."""

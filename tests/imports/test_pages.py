@@ -1,5 +1,6 @@
 """The pages of imports: upload, preview, progress, result, undoing, for contact groups and suppression lists."""
 
+import errno
 import uuid
 from typing import Any
 
@@ -112,6 +113,34 @@ def test_what_can_not_be_imported_is_said_at_its_field(
     assert problem in " ".join(response.context["form"].errors[field])
     assert (response.context["form"]["pasted"].value() or "") == fields.get("pasted", "")
     assert ("Choose the file again" in text(response)) == ("file" in fields)
+    assert not Import.objects.exists()
+
+
+def test_a_file_that_is_too_large_is_not_kept_whole(
+    client: Client, group: ContactGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calls.uploads.MAX_BYTES", 100_000)
+    monkeypatch.setattr("calls.contacts.importing.receiving.MAX_BYTES", 1024**2)
+    kept: list[int] = []
+    seen = importing.receive
+
+    def receive(*arguments: Any, upload: Any, **options: Any) -> Import:
+        kept.append(upload.file.seek(0, 2))
+        return seen(*arguments, upload=upload, **options)
+
+    monkeypatch.setattr(importing, "receive", receive)
+    response = upload(client, group, file=f"{number(1)}\n" * 200_000)
+    assert "The file has 3 MiB; at most 1 MiB are taken in." in response.context["form"].errors["file"][0]
+    assert kept[0] < 1024**2
+
+
+def test_a_full_disk_is_said(client: Client, group: ContactGroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("django.core.files.uploadedfile.TemporaryUploadedFile.write", write, raising=False)
+    response = upload(client, group, file=FILE)
+    assert "no room left for the file" in response.context["form"].errors["file"][0]
     assert not Import.objects.exists()
 
 
