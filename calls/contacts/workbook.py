@@ -35,6 +35,9 @@ MAX_UNPACKED = 3 * 1024**3
 
 MAX_COLUMNS = 500
 MAX_CELL = 131_072
+OLD_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+"""How old workbooks (.xls) begin, and the wrapping of encrypted ones."""
+
 _ROWS_AT_ONCE = 1_000
 
 TOO_LARGE = (
@@ -83,11 +86,17 @@ def _lines(path: Path, most: int) -> Iterator[Any]:
     except PasswordError:
         raise Refused(PROTECTED) from None
     except CalamineError:
-        raise Refused(DAMAGED) from None
+        raise Refused(PROTECTED if _is_encrypted(path) else DAMAGED) from None
     yield {"sheet": sheet.name, "others": others, "rows": sheet.height}
     rows = islice(_rows(sheet), most)
     while some := list(islice(rows, _ROWS_AT_ONCE)):
         yield some
+
+
+def _is_encrypted(path: Path) -> bool:
+    """Whether this is the wrapping of an encrypted workbook, which says so in its directory."""
+    data = path.read_bytes()
+    return data.startswith(OLD_MAGIC) and "EncryptedPackage".encode("utf-16-le") in data
 
 
 def _check_unpacked(path: Path) -> None:

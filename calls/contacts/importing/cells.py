@@ -5,6 +5,7 @@ import unicodedata
 from datetime import date, datetime, time
 
 from calls.contacts.repair import CellValue
+from calls.exports.cells import cell
 
 NAME_LENGTH = 100
 CUSTOM_LENGTH = 64
@@ -14,6 +15,7 @@ KEPT_LENGTH = 1_000
 """Characters of a cell that are kept of a row that is not taken."""
 
 _FORMULA_TEXT = re.compile(r'="(.*)"', re.DOTALL)
+_MARKS = {"=", "'"}
 # A name that is as it should be, as nearly all are.
 _PLAIN_NAME = re.compile(r"[A-Za-z]+(?: [A-Za-z0-9]+)*")
 _EMPTY_BRACKETS = re.compile(r"[(<\[]\s*[)>\]]")
@@ -21,11 +23,10 @@ _NAME_EDGES = " :;,-\u2013\u2014=<>\"'.\u200b\ufeff"
 
 
 def as_text(value: CellValue) -> str:
-    """A cell as a person reads it; a whole number has no decimals."""
+    """A cell as a person reads it: a whole number without decimals, text without what exports protect it with."""
     if isinstance(value, str):
         value = value.strip()
-        formula = _FORMULA_TEXT.fullmatch(value) if value.startswith("=") else None
-        return formula[1] if formula else value
+        return _unprotected(value) if value[:1] in _MARKS else value
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, float):
@@ -33,6 +34,12 @@ def as_text(value: CellValue) -> str:
     if isinstance(value, datetime):
         return value.isoformat(" ")
     return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
+def _unprotected(text: str) -> str:
+    if formula := _FORMULA_TEXT.fullmatch(text):
+        return formula[1]
+    return text[1:] if cell(text[1:]) == text else text
 
 
 def clean(text: str, length: int) -> str:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from calls.contacts.importing.cells import as_text
@@ -79,6 +79,12 @@ def guess_columns(rows: Rows, titles: Sequence[str], region: str, *, suppression
     for place in extra[MAX_EXTRA:]:
         roles[place] = Role.SKIP
     return tuple(roles)
+
+
+def name_order(titles: Sequence[str], places: Iterable[int]) -> list[int]:
+    """The columns of a name as it is said: the first name first, whatever the order in the file."""
+    words = {place: _word(titles[place]) for place in places}
+    return sorted(words, key=lambda place: _NAME_PARTS.index(words[place]) if words[place] in _NAME_PARTS else -1)
 
 
 def _number_columns(rows: Rows, titles: Sequence[str], width: int, region: str) -> list[int]:

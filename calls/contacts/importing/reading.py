@@ -13,6 +13,7 @@ from calls.contacts.importing.cells import (
     as_text,
     clean,
 )
+from calls.contacts.importing.guess import name_order
 from calls.contacts.importing.layout import Layout, Role
 from calls.contacts.importing.source import Rows
 from calls.contacts.repair import CellValue, read_cell
@@ -71,14 +72,15 @@ class _Columns:
 
     def __init__(self, layout: Layout, titles: Sequence[CellValue], region: str) -> None:
         self._region = region
-        titles = unique_titles(titles, len(layout.columns))
+        known = unique_titles(titles, len(layout.columns))
         placed = [
             [place for place, each in enumerate(layout.columns) if each is role]
             for role in (Role.NUMBER, Role.NAME, Role.CUSTOM, Role.REASON)
         ]
-        self._numbers, self._names, self._custom, self._notes = placed
+        self._numbers, names, self._custom, self._notes = placed
+        self._names = name_order(known, names)
         self._extra = [
-            (place, f"{_json(titles[place])}: ") for place, role in enumerate(layout.columns) if role is Role.EXTRA
+            (place, f"{_json(known[place])}: ") for place, role in enumerate(layout.columns) if role is Role.EXTRA
         ]
         self._width = max(map(len, (placed[0], layout.columns)))
 

@@ -19,6 +19,7 @@ from calls.contacts.importing.source import opened_source
 from calls.contacts.importing.staging import MAX_ROWS
 from calls.contacts.importing.text import SAMPLE_BYTES, check_is_text, guess_delimiter, guess_encoding
 from calls.contacts.repair import CellValue, read_cell
+from calls.contacts.workbook import OLD_MAGIC
 from calls.models import ContactGroup, Import, SuppressionList, User
 from calls.models.contacts import ListRole
 
@@ -26,7 +27,7 @@ __all__ = ["MAX_BYTES", "MAX_ROWS", "receive", "with_header"]
 
 MAX_BYTES = 300 * 1024 * 1024
 
-_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+_WORKBOOKS = (b"PK\x03\x04", OLD_MAGIC)
 _OTHER_FILES = {
     b"%PDF": "This is a PDF file. Save the contacts as CSV or as an Excel workbook (.xlsx), and upload that.",
     b"\x1f\x8b": "This is a compressed file. Unpack it, and upload what is in it.",
