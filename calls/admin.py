@@ -147,7 +147,7 @@ admin.site.register(
 admin.site.register(
     IVR,
     ReadOnly,
-    list_display=["reference", "name", "created_at"],
+    list_display=["reference", "name", "opt_out_key", "created_at"],
     search_fields=["name"],
 )
 admin.site.register(
@@ -170,7 +170,7 @@ admin.site.register(
 admin.site.register(
     Batch,
     ReadOnly,
-    list_display=["id", "call_group_id", "first", "last", "state", "attempts", "sent_at", "checked_at"],
+    list_display=["id", "call_group_id", "first", "last", "state", "place", "kept_by", "attempts", "sent_at"],
     list_filter=["state"],
     search_fields=["call_group__id__exact"],
 )

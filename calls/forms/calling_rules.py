@@ -2,19 +2,23 @@
 
 import re
 from collections.abc import Iterator
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
+from itertools import islice
 from typing import Any
 
 from django import forms
+from django.utils import timezone
 
-from calls.dialing.hours import Hours
+from calls.dialing.hours import Hours, Rule
 from calls.forms.entries import NumberField
-from calls.models import CallingRule
+from calls.models import CallingRule, Traffic
 from calls.models.rules import WEEKDAYS
 
 LARGEST_CAP = 1_000
 MAX_CLOSED_DAYS = 400
 ERRORS_SHOWN = 5
+HOLIDAYS_SHOWN = 3
 
 _HOURS = re.compile(r"([0-9]{1,2}:[0-9]{2}) *[-\u2013\u2014] *([0-9]{1,2}:[0-9]{2})")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -117,11 +121,22 @@ class CallingRuleForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no ty
             "By the clock where the called person is, such as 09:00-21:00. "
             f"Empty: those of the setting CALLING_HOURS, {Hours.from_settings()}."
         )
-        self.fields["holidays"].help_text = "Nobody is called on a public holiday of their own country."
+        self.fields[
+            "holidays"
+        ].help_text = f"Nobody is called on a public holiday of their own country. {_next_holidays()}"
 
     def clean_weekdays(self) -> list[int]:
         """Return them from Monday on."""
         return sorted(self.cleaned_data["weekdays"])
+
+
+def _next_holidays() -> str:
+    """The next public holidays where the portal is, as an example."""
+    rule, now = replace(Rule.of(Traffic.PROMOTIONAL), holidays=True), timezone.now()
+    days = (now + timedelta(days=number) for number in range(366))
+    named = ((timezone.localdate(day), name) for day in days if (name := rule.holiday("", day)))
+    found = [f"{day.day} {day:%b %Y} ({name})" for day, name in islice(named, HOLIDAYS_SHOWN)]
+    return f"The next ones here: {', '.join(found)}." if found else "None are known for the country of this portal."
 
 
 class NumberTried(forms.Form):

@@ -1,7 +1,7 @@
 """The calling rules: what holds for each traffic type, changing it, and what it means for one number."""
 
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime
 
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
@@ -16,9 +16,6 @@ from calls.dialing.tryout import try_number
 from calls.forms.calling_rules import CallingRuleForm, NumberTried
 from calls.models import CallingRule, Traffic
 from calls.models.rules import WEEKDAYS
-
-HOLIDAYS_SHOWN = 3
-"""How many public holidays of the portal's own country are named as an example."""
 
 DAYS_SHOWN = 6
 """How many further closed days are listed."""
@@ -37,7 +34,7 @@ class Shown:
     @property
     def weekdays(self) -> str:
         """The days of the week on which calls are made, in words."""
-        names = [name for day, name in enumerate(WEEKDAYS) if day in self.rule.weekdays]
+        names = [name[:3] for day, name in enumerate(WEEKDAYS) if day in self.rule.weekdays]
         return "every day" if len(names) == len(WEEKDAYS) else ", ".join(names)
 
     @property
@@ -81,13 +78,4 @@ def calling_rule(request: HttpRequest, traffic: str) -> HttpResponse:
         rules_changed(traffic)
         messages.success(request, f"The rule for {row.traffic} calls was saved. It holds from now on.")
         return redirect("calling_rules")
-    context = {"form": form, "traffic": Traffic(traffic), "examples": _next_holidays()}
-    return render(request, "calling_rules/form.html", context)
-
-
-def _next_holidays() -> list[tuple[date, str]]:
-    """The next public holidays where the portal is."""
-    rule, now = replace(Rule.of(Traffic.PROMOTIONAL), holidays=True), timezone.now()
-    days = (now + timedelta(days=number) for number in range(366))
-    found = ((timezone.localdate(day), name) for day in days if (name := rule.holiday("", day)))
-    return [each for each, _ in zip(found, range(HOLIDAYS_SHOWN), strict=False)]
+    return render(request, "calling_rules/form.html", {"form": form, "traffic": Traffic(traffic)})

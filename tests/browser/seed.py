@@ -27,6 +27,7 @@ from calls.exports.work import DISK_FULL  # noqa: E402
 from calls.models import (  # noqa: E402
     IVR,
     APIKey,
+    Batch,
     Call,
     Callback,
     CallGroup,
@@ -110,15 +111,18 @@ def call_groups(owner: User) -> dict[str, CallGroup]:
         ),
         "unconfirmed": group_of(owner, {"UNCONFIRMED": 6, "COMPLETED": 3}, message="Your parcel comes today."),
         "cancelled": group_of(owner, {"CANCELLED": 4, "COMPLETED": 3}, state=GroupState.CANCELLED, state_by=owner),
-        "kept": group_of(owner, {"HELD": 900}, due_at=later, campaign="Winter reminders"),
+        "kept": group_of(owner, {"HELD": 3}, due_at=later, campaign="Winter reminders"),
     }
     groups["running"].batches.filter(state="pending").update(due_at=later)
     groups["paused"].batches.update(due_at=later)
     overridden = {"override_reason": "Flood warning of the county", "override_by": owner, "override_at": old}
     CallGroup.objects.filter(pk=groups["paused"].pk).update(**overridden)
     places = "IN Asia/Calcutta", "GB Europe/Guernsey Europe/Isle_of_Man Europe/Jersey Europe/London", ""
-    for batch, place in zip(groups["kept"].batches.order_by("first")[:3], places, strict=True):
-        groups["kept"].batches.filter(pk=batch.pk).update(kept_by="hours", place=place)
+    groups["kept"].batches.all().delete()
+    Batch.objects.bulk_create(
+        Batch(call_group=groups["kept"], first=n, last=n, due_at=later, kept_by="hours", place=place)
+        for n, place in enumerate(places, 1)
+    )
     CallGroup.objects.filter(pk=groups["cancelled"].pk).update(state_at=old, parent=groups["finished"])
     request = request_of(owner)
     CallRequest.objects.filter(pk=request.pk).update(call_group=groups["finished"], state=RequestState.STARTED)

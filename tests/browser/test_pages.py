@@ -258,6 +258,7 @@ class TestLooks:
             "suppression list, new",
             "sound, new",
             "ivr, new",
+            "override",
             "user, new",
             "password",
             "user",
