@@ -318,7 +318,7 @@ DAMAGED = (
 
 
 def imports(owner: User, full: ContactGroup, register: SuppressionList) -> dict[str, str]:
-    """The addresses of imports, one in each state."""
+    """The addresses of imports in several states."""
     counts = {
         "rows": 1_234_567, "accepted": 1_234_000, "refused": 321, "duplicate": 246, "added": 1_000_000,
         "updated": 200_000, "unchanged": 34_000, "removed": 12, "suppressed": 77,
@@ -326,7 +326,6 @@ def imports(owner: User, full: ContactGroup, register: SuppressionList) -> dict[
     reasons = {"too short: 2 digits": 300, "has letters, no digits, and this goes on for a while": 21}
     began = {"started_at": timezone.now() - timedelta(seconds=40)}
     states: dict[str, dict[str, Any]] = {
-        "waiting": {"state": "waiting", **began},
         "reading": {
             "state": "running",
             "step": "reading",
@@ -335,12 +334,8 @@ def imports(owner: User, full: ContactGroup, register: SuppressionList) -> dict[
             "rows": 90_000,
             **began,
         },
-        "writing": {"state": "running", "step": "writing", "done": 25_000, "total": 99_000, "rows": 100_000, **began},
-        "undoing": {"state": "undoing", "done": 1, "total": 3, "counts": counts, **began},
         "done": {"state": "done", "counts": counts, "reasons": reasons, "ended_at": timezone.now()},
-        "undone": {"state": "undone", "counts": counts, "ended_at": timezone.now()},
         "failed": {"state": "failed", "error": "The file is password-protected. Save it without a password."},
-        "cancelled": {"state": "cancelled"},
     }
     of = {"owner": owner, "group": full, "filename": "customers-of-the-winter-campaign.csv", "size": 9 * 2**20}
     made = {name: Import.objects.create(**of, **columns) for name, columns in states.items()}
@@ -354,7 +349,6 @@ def imports(owner: User, full: ContactGroup, register: SuppressionList) -> dict[
     )
     uploaded = SimpleUploadedFile("damaged.csv", DAMAGED.encode())
     made["preview"] = receive(owner, full, upload=uploaded)
-    made["preview of pasted text"] = receive(owner, full, pasted=TYPED)
     numbers = f"number,why\n{number(1)},Complaint\n12,\n"
     made["preview of suppressed numbers"] = receive(owner, register, pasted=numbers, reason="Register")
     pages = {f"import, {name}": reverse("import", args=[each.pk]) for name, each in made.items()}
@@ -446,11 +440,9 @@ def main() -> None:
         "contact, edit": reverse("contact_edit", args=[full.pk, contact.pk]),
         "contact, delete": reverse("contact_delete", args=[full.pk, contact.pk]),
         "suppression list": reverse("suppression_list", args=[register.pk]),
-        "suppression list, nothing found": reverse("suppression_list", args=[register.pk]) + "?q=999",
         "suppression list, of the portal": reverse("suppression_list", args=[own.pk]),
         "suppression list, edit": reverse("suppression_list_edit", args=[register.pk]),
         "suppression list, delete": reverse("suppression_list_delete", args=[register.pk]),
-        "suppression list, not deleted": reverse("suppression_list_delete", args=[own.pk]),
         "suppression, add": reverse("suppression_list_import", args=[register.pk]),
         "suppression, remove": reverse("suppression_remove", args=[register.pk, register.suppressions.latest("pk").pk]),
         "sound without a file": reverse("sound", args=[9_007_199_254_740_992]),
