@@ -7,19 +7,11 @@ from datetime import date, datetime, time
 from calls.contacts.repair import CellValue
 from calls.exports.cells import cell
 
-NAME_LENGTH = 100
 CUSTOM_LENGTH = 64
 REASON_LENGTH = 200
 EXTRA_LENGTH = 200
-KEPT_LENGTH = 1_000
-"""Characters of a cell that are kept of a row that is not taken."""
-
 _FORMULA_TEXT = re.compile(r'="(.*)"', re.DOTALL)
 _MARKS = {"=", "'"}
-# A name that is as it should be, as nearly all are.
-_PLAIN_NAME = re.compile(r"[A-Za-z]+(?: [A-Za-z0-9]+)*")
-_EMPTY_BRACKETS = re.compile(r"[(<\[]\s*[)>\]]")
-_NAME_EDGES = " :;,-\u2013\u2014=<>\"'.\u200b\ufeff"
 
 
 def as_text(value: CellValue) -> str:
@@ -48,15 +40,3 @@ def clean(text: str, length: int) -> str:
         kept = text[: length * 4]
         text = "".join(" " if unicodedata.category(char) in {"Cc", "Cs"} else char for char in kept)
     return text.strip()[:length].rstrip()
-
-
-def as_name(text: str) -> str:
-    """A name without punctuation around it, control characters or brackets that held the number."""
-    if len(text) <= NAME_LENGTH and _PLAIN_NAME.fullmatch(text):
-        return text
-    text = clean(text, NAME_LENGTH * 4)
-    text = " ".join(_EMPTY_BRACKETS.sub(" ", text).split()).strip(_NAME_EDGES)
-    for opening, closing in ("()", "[]"):
-        if text.count(opening) != text.count(closing):
-            text = text.strip(opening + closing + _NAME_EDGES)
-    return text[:NAME_LENGTH].rstrip()

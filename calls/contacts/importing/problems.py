@@ -5,13 +5,13 @@ import errno
 from django.db import Error
 from psycopg import errors
 
-from calls.contacts.entries import UploadError
-
-__all__ = ["BUG", "ImportNotPossible", "UploadError", "in_words"]
-
 DISK_FULL = "The disk of the portal is full. Nothing was changed. Free some space, then try again."
 DATABASE_FULL = "The disk of the database is full. Nothing was changed. Free some space, then try again."
 BUG = "The portal has made a mistake. Nothing was changed. Its log says more; tell your administrator."
+
+
+class UploadError(ValueError):
+    """A whole file can't be used; `str()` says why, and what to do."""
 
 
 class ImportNotPossible(Exception):

@@ -9,13 +9,13 @@ from calls.contacts.importing.cells import (
     CUSTOM_LENGTH,
     EXTRA_LENGTH,
     REASON_LENGTH,
-    as_name,
     as_text,
     clean,
 )
 from calls.contacts.importing.guess import name_order
 from calls.contacts.importing.layout import Layout, Role
 from calls.contacts.importing.source import Rows
+from calls.contacts.names import as_name
 from calls.contacts.repair import CellValue, read_cell
 
 NO_NUMBER = "no number in its column"
