@@ -287,6 +287,8 @@ def called_back(batch_id: int, report: Report) -> bool:
     named = _named(batch, report)
     if named is None if batch.last else not report.number:
         return False
+    if named and named.status in FINAL and report.digits and not named.digits:
+        _learn_keys(named, report.digits)
     if named and batch.state not in UNSETTLED and not (named.status not in FINAL and _change(named, report).is_news):
         return True
     with transaction.atomic():
@@ -302,6 +304,13 @@ def called_back(batch_id: int, report: Report) -> bool:
         if named.status in {*AT_CARRIER, Status.SENDING}:
             write([_change(named, report)], CARRIER)
     return True
+
+
+def _learn_keys(call: Call, digits: str) -> None:
+    """Keep the keys that the carrier tells after a call's end: one of them may mean that nobody calls there again."""
+    with transaction.atomic():
+        locked(call.call_group_id)
+        Call.objects.filter(pk=call.pk, digits="").update(digits=digits[:40])
 
 
 def _named(batch: Batch, report: Report) -> Call | None:

@@ -141,6 +141,18 @@ def test_what_is_no_number_suppresses_nobody(operator: User, odd: str) -> None:
 
 
 @pytest.mark.django_db
+def test_keys_that_the_carrier_calls_back_about_after_the_end(operator: User) -> None:
+    group = survey(operator)
+    told(group, pressed(group, 1, ""))
+    batch = group.batches.get()
+    assert progress.called_back(batch.pk, pressed(group, 1, "9", "INPROGRESS"))
+    assert [row[0] for row in on(ListRole.OPT_OUT)] == [number(1)]
+    assert progress.called_back(batch.pk, pressed(group, 1, "1"))
+    call = group.calls.get(n=1)
+    assert (call.status, call.digits) == ("COMPLETED", "9")
+
+
+@pytest.mark.django_db
 def test_calls_of_a_contact_group_held_by_the_carrier(operator: User) -> None:
     make_ivr(77, opt_out_key="9")
     group = group_of(operator, {}, play="77.ivr", carrier_group="members")

@@ -67,7 +67,7 @@ def test_it_says_first_what_would_happen(web: Client) -> None:
     page = words(web.get(address(waiting())))
     for said in (
         "3 held calls that wait for calling hours are then handed over as soon as possible",
-        "Numbers on suppression lists are not called all the same",
+        "Numbers on suppression lists are still not called",
         "Mon 23 Nov, 21:30",
         "Europe/London",
         "Tue 24 Nov, 03:00",
