@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -25,7 +26,9 @@ import psutil
 import requests
 
 from tests.bench_api import measure_api
+from tests.bench_export import measure_export
 from tests.bench_import import measure_import
+from tests.bench_plan import measure_plan
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = int(os.environ.get("SIZE", "100000"))
@@ -193,18 +196,6 @@ def pages_of(call_group: int, contact_group: int) -> dict[str, str]:
     }
 
 
-def export(operator: Operator, call_group: int, rows: int) -> None:
-    """Print how long the CSV of a call group takes."""
-    began = time.perf_counter()
-    path = f"{operator.address}/call-groups/{call_group}/calls.csv"
-    with operator.session.get(path, stream=True, timeout=300) as response:
-        response.raise_for_status()
-        lines = sum(chunk.count(b"\n") for chunk in response.iter_content(65_536))
-    took = time.perf_counter() - began
-    assert lines == rows + 1, f"{lines} lines for {rows} calls"
-    print(f"  export of {rows:,} calls: {took:.1f} s, {rows / took:,.0f} rows a second")
-
-
 def steering(operator: Operator, contact_group: int) -> None:
     """Print how long after pausing and cancelling many queued batches the last request was still begun."""
     from django.db.models import Max
@@ -259,8 +250,14 @@ def measure(address: str, process: subprocess.Popen[bytes]) -> None:
     if os.environ.get("ONLY") == "api":
         measure_api(address, operator.session)
         return
+    if os.environ.get("ONLY") == "export":
+        measure_export(lambda: peak_memory(process))
+        return
     if os.environ.get("ONLY") == "import":
         measure_import(lambda: peak_memory(process))
+        return
+    if os.environ.get("ONLY") == "plan":
+        measure_plan(partial(compare, operator))
         return
     small, large = fill(SMALL), fill(SIZE)
     small_group, _, _ = operator.start(small)
@@ -273,10 +270,11 @@ def measure(address: str, process: subprocess.Popen[bytes]) -> None:
     wait(lambda: CallGroup.objects.finished().filter(pk=group).exists(), 1_800)
     print(f"\n  all {SIZE:,} calls handed over and final {time.monotonic() - began:.0f} s after the start")
     compare(operator, f"Pages of a finished call group of {SIZE:,}", pages_of(group, large))
-    export(operator, group, SIZE)
     steering(operator, large)
     measure_api(address, operator.session)
     measure_import(lambda: peak_memory(process))
+    measure_plan(partial(compare, operator))
+    measure_export(lambda: peak_memory(process))
     for kind, peak in peak_memory(process).items():
         print(f"  peak memory, {kind}: {peak:.0f} MiB")
 

@@ -20,7 +20,10 @@ Python and PostgreSQL read this pattern alike. A number keeps its plus sign: a p
 as that figure.
 """
 
-TEXT = "CASE WHEN {0} ~ %s THEN '''' || {0} ELSE nullif({0}, '') END"
+TEXT = (
+    "CASE WHEN {0} = '' THEN NULL WHEN ascii({0}) | 32 BETWEEN 97 AND 122 THEN {0} "  # a letter needs no second look
+    "WHEN {0} ~ %s THEN '''' || {0} ELSE {0} END"
+)
 TIME = "to_char({0}, 'YYYY-MM-DD HH24:MI:SSTZH:TZM')"
 FIGURE = "{0}"
 """How SQL makes cells of columns. `TEXT` takes `FORMULA` as a parameter; `TIME` is in the session's zone."""

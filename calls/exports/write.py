@@ -136,7 +136,7 @@ def _fill(file: IO[bytes], headings: Sequence[str], rows: _Counted) -> int:
                 place += 1
                 for column, text in enumerate(row):
                     if text:
-                        sheet.write_string(place, column, NOT_IN_XML.sub("\ufffd", text))
+                        sheet.write_string(place, column, text if text.isascii() else NOT_IN_XML.sub("\ufffd", text))
         return rows.count
 
 
