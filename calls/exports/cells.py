@@ -13,9 +13,10 @@ from typing import Any
 from django.utils import timezone
 
 SPACES = " \\t\\n\\r\\f\\v\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-FORMULA = f"^(?!\\+[0-9]+\\Z)(?:[{SPACES}]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\\t\\r\\n])"
+FORMULA = f"^(?!\\+[0-9]+\\Z)'*(?:[{SPACES}]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\\t\\r\\n])"
 """How a cell begins that some spreadsheet would run: also after spaces, and with full-width signs.
 
+After apostrophes too, although none would run that: taking one apostrophe away then always gives back what it was.
 Python and PostgreSQL read this pattern alike. A number keeps its plus sign: a plus and digits alone are at worst read
 as that figure.
 """
