@@ -69,13 +69,13 @@ FRESH_SQL = """
 """
 CHANGED_SQL = """
     CREATE TEMP TABLE import_changed AS
-    SELECT row_number() OVER () AS place, t.id, {new_as}
+    SELECT row_number() OVER (ORDER BY t.id) AS place, t.id, {new_as}
     FROM import_given AS g JOIN {table} AS t ON t.number = g.number AND t.{owner} = %(target)s
     WHERE ({columns_of_t}) IS DISTINCT FROM ({new})
 """
 REMOVED_SQL = """
     CREATE TEMP TABLE import_removed AS
-    SELECT row_number() OVER () AS place, t.id FROM {table} AS t
+    SELECT row_number() OVER (ORDER BY t.id) AS place, t.id FROM {table} AS t
     WHERE t.{owner} = %(target)s AND NOT EXISTS (SELECT FROM import_given AS g WHERE g.number = t.number)
 """
 PLACES_SQL = "CREATE UNIQUE INDEX ON {chosen} (place); ANALYZE {chosen}"
@@ -89,18 +89,21 @@ INSERT_SQL = """
     )
     SELECT min(id), max(id) FROM written
 """
+BOUNDS_SQL = "SELECT min(id), max(id) FROM {chosen} WHERE place > %(after)s AND place <= %(to)s"
+# Said for the planner: without it, it would read the whole table for each of these steps.
+NEAR_SQL = "t.{owner} = %(target)s AND t.id >= %(first)s AND t.id <= %(last)s"
 KEEP_SQL = """
     INSERT INTO calls_replacedrow (of_id, row, removed)
     SELECT %(import)s, to_jsonb(t), {removed} FROM {chosen} AS c JOIN {table} AS t USING (id)
-    WHERE c.place > %(after)s AND c.place <= %(to)s
+    WHERE c.place > %(after)s AND c.place <= %(to)s AND {near}
 """
 UPDATE_SQL = """
     UPDATE {table} AS t SET ({columns}) = ROW ({columns_of_c}) FROM import_changed AS c
-    WHERE t.id = c.id AND c.place > %(after)s AND c.place <= %(to)s
+    WHERE t.id = c.id AND c.place > %(after)s AND c.place <= %(to)s AND {near}
 """
 DELETE_SQL = """
     DELETE FROM {table} AS t USING import_removed AS c
-    WHERE t.id = c.id AND c.place > %(after)s AND c.place <= %(to)s
+    WHERE t.id = c.id AND c.place > %(after)s AND c.place <= %(to)s AND {near}
 """
 NOT_TAKEN_SQL = """
     INSERT INTO calls_importedrow (of_id, line, cells, reason, duplicate)
@@ -143,6 +146,7 @@ class Writer:
             "given_as": _named(table.given, table.columns),
             "new": ", ".join(new),
             "new_as": _named(new, table.columns),
+            "near": NEAR_SQL.format(owner=table.owner),
             "added_columns": ", ".join(table.added),
             "added": ", ".join(table.added.values()),
         }
@@ -187,8 +191,11 @@ class Writer:
         returned: list[Any] = []
         for after in range(0, rows, ROWS_AT_ONCE):
             to = min(after + ROWS_AT_ONCE, rows)
+            values = {"after": after, "to": to}
+            if names:
+                values["first"], values["last"] = self._run(BOUNDS_SQL, values, **names)
             for query in queries:
-                returned += self._run(query, {"after": after, "to": to}, **names)
+                returned += self._run(query, values, **names)
             self._done += to - after
             self._tick(self._done)
         return returned
