@@ -32,7 +32,7 @@ lock: .venv/dev.txt  ## Choose versions anew (ARGS="--upgrade" for the newest)
 	$(BIN)/$(COMPILE) $(ARGS) -o requirements.txt pyproject.toml
 	$(BIN)/$(COMPILE) $(ARGS) -o tests/requirements.txt -c requirements.txt --group dev
 
-bench: .venv/dev.txt  ## Measure what a large call group and the API cost (SIZE=100000, ONLY=api)
+bench: .venv/dev.txt  ## Measure what large call groups, lists and the API cost (SIZE=100000, ONLY=import)
 	@$(BIN)/python -m tests.bench
 
 collection: .venv/dev.txt  ## Run the specification's collection with Postman's runner (needs Node)

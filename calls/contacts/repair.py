@@ -86,6 +86,8 @@ def _plainly(value: CellValue, region: str) -> str:
     """Return the number of a cell that needs no repair and can't be anything else, "" if it isn't that simple."""
     if isinstance(value, float) and 0 < value < 10**_KEPT_DIGITS and value.is_integer():
         return find(str(int(value)), region)
+    if isinstance(value, str) and value.isdecimal() and value.isascii():
+        return find(value, region)
     if isinstance(value, str) and _ORDINARY.fullmatch(value) and not ("-" in value and _DATE.fullmatch(value)):
         return find(value, region)
     return ""

@@ -3,7 +3,8 @@
 import time
 from typing import Any, Self
 
-from django.db import connection
+from django.db import OperationalError, connection
+from psycopg.errors import LockNotAvailable
 
 from calls.models import Import
 
@@ -11,6 +12,8 @@ SECONDS = 0.5
 """Between two notes of how far it is."""
 
 NOTE_SQL = "UPDATE calls_import SET step = %s, done = %s, total = %s, rows = %s WHERE id = %s AND state = %s"
+# Somebody who deletes the import may wait for what its own transaction has locked.
+WAIT_SQL = "SET lock_timeout = '1s'"
 STATE_SQL = "SELECT state FROM calls_import WHERE id = %s"
 
 
@@ -40,6 +43,8 @@ class Noted(Unnoted):
     def __init__(self, import_: Import) -> None:
         self._import = import_
         self._connection = connection.copy()
+        with self._connection.cursor() as cursor:
+            cursor.execute(WAIT_SQL)
         self._step, self._total, self._done, self._rows = "", 0, 0, 0
         self._next = 0.0
 
@@ -62,7 +67,12 @@ class Noted(Unnoted):
         self._next = time.monotonic() + SECONDS
         noted: list[Any] = [self._step, self._done, self._total, self._rows, self._import.pk, self._import.state]
         with self._connection.cursor() as cursor:
-            cursor.execute(NOTE_SQL, noted)
+            try:
+                cursor.execute(NOTE_SQL, noted)
+            except OperationalError as error:
+                if isinstance(error.__cause__, LockNotAvailable):
+                    return
+                raise
             if not cursor.rowcount:
                 cursor.execute(STATE_SQL, [self._import.pk])
                 # One that is not there (any more) is found out when it ends.

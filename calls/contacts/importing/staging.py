@@ -128,12 +128,12 @@ def _lines(rows: Iterable[Row], given: Given) -> Iterator[str]:
             rest = _escaped(rest)
         for number in row.numbers:
             n += 1
-            place, bit = divmod(hash(number) % _PLACES, 8)
-            if seen[place] & 1 << bit:
+            mark = hash(number) % _PLACES
+            if seen[mark >> 3] & 1 << (mark & 7):
                 # Its cells are needed if it turns out that the row repeats others.
                 yield f"{n}\t{head}\t{number}\tt\t{rest}\t{_escaped(_kept(row.cells))}\t\n"
             else:
-                seen[place] |= 1 << bit
+                seen[mark >> 3] |= 1 << (mark & 7)
                 yield f"{n}\t{head}\t{number}\tf\t{rest}\t\\N\t\n"
 
 

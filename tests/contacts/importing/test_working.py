@@ -214,3 +214,18 @@ def test_what_is_no_longer_possible(gone: str) -> None:
         import_.group.delete()
         run_import(str(import_.pk))
         assert not Contact.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_does_not_wait_to_tell_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noted, "WAIT_SQL", "SET lock_timeout = '50ms'")
+    import_ = waiting()
+    other = connection.copy()
+    other.set_autocommit(False)
+    with other.cursor() as cursor, noted.Noted(import_) as progress:
+        cursor.execute("SELECT FROM calls_import FOR UPDATE")
+        progress.begin("reading", 100)
+    other.rollback()
+    other.close()
+    import_.refresh_from_db()
+    assert import_.step == ""
