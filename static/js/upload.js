@@ -1,6 +1,7 @@
 // Uploads that say how far they are: <form data-upload data-max-bytes="..."> with a file chosen. Everything else, and a
 // browser without scripts, sends the form as forms are sent.
 (() => {
+  const MOST_PASTED = 20 * 1024 ** 2; // the server takes a little more in a form without its files
   let sending = null;
 
   const part = (form, name) => form.querySelector(`[data-${name}]`);
@@ -71,7 +72,13 @@
     "submit",
     (event) => {
       const form = event.target;
-      const file = form.dataset.upload === undefined ? null : form.querySelector("input[type='file']").files[0];
+      if (form.dataset.upload === undefined) return;
+      const file = form.querySelector("input[type='file']").files[0];
+      if (new Blob([form.querySelector("textarea").value]).size > MOST_PASTED) {
+        event.preventDefault();
+        say(form, `This is more than ${MiB(MOST_PASTED)} of text. Save it as a file, and choose that.`);
+        return;
+      }
       if (!file) return;
       event.preventDefault();
       if (sending) return;

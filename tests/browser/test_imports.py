@@ -114,3 +114,6 @@ def test_an_upload_shows_how_far_it_is_can_be_stopped_and_keeps_what_was_chosen(
     expect(page.get_by_role("alert").first).to_be_visible()
     assert page.get_by_label("Or choose a file").evaluate("field => field.files[0].name") == "picture.csv"
     expect(desk.button("Show how it is read")).to_be_enabled()
+    page.get_by_label("Paste numbers").evaluate("field => { field.value = '1'.repeat(21 * 2 ** 20); }")
+    desk.press("Show how it is read")
+    expect(page.locator("[data-problem]")).to_contain_text("Save it as a file, and choose that.")
