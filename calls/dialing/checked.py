@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db.models import OuterRef, Subquery
 
+from calls.exports.cells import plain
 from calls.models import Batch, Call, CallGroup, GroupState, KeptBy, Sound, Traffic
 from calls.obd.statuses import Status
 
@@ -139,7 +140,10 @@ def _list(listed: dict[str, Any]) -> str:
 
 
 def _override(override: dict[str, Any] | None) -> str:
-    return f"{override.get('reason', '')} ({override.get('by', '')}, {override.get('at', '')})" if override else ""
+    if not override:
+        return ""
+    at = plain(datetime.fromisoformat(override["at"])) if override.get("at") else ""
+    return f"{override.get('reason', '')} ({override.get('by', '')}, {at})"
 
 
 def _still(played: dict[str, Any], group: CallGroup, kept: dict[str, str]) -> bool | None:

@@ -142,7 +142,8 @@ def test_a_call_of_which_nothing_was_written_down(web: Client, group: CallGroup)
 def test_why_a_held_call_was_not_handed_over(
     web: Client, boss: User, columns: dict[str, str], kept_by: str, why: str
 ) -> None:
-    group = group_of(boss, {"HELD": 1}, **columns)
+    group = group_of(boss, {"HELD": 1})
+    CallGroup.objects.filter(pk=group.pk).update(**columns)
     Batch.objects.update(kept_by=kept_by)
     assert f"Not handed over {why}" in call_page(web, group)
 
