@@ -1,6 +1,7 @@
 """While an import holds its target, pages that would change that say so after a moment, and nothing typed is lost."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -9,7 +10,8 @@ from django.urls import reverse
 
 from calls.contacts import busy
 from calls.contacts.combine import Combination
-from calls.models import Combining, ContactGroup, GroupChange, Suppression, SuppressionList
+from calls.models import Combining, Contact, ContactGroup, GroupChange, Import, Suppression, SuppressionList
+from calls.views import contacts
 from tests.contacts.pages import text
 from tests.factories import client_for, make_group, make_user, number
 
@@ -90,3 +92,33 @@ def test_a_number_is_not_taken_off_while_its_list_is_changed(
     response = client.post(reverse("suppression_remove", args=[own.pk, row.pk]))
     assert "An import into “Register” is running" in text(response)
     assert Suppression.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["contact_group_edit", "contact_edit"])
+def test_what_an_import_did_meanwhile_is_kept(
+    client: Client, group: ContactGroup, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """An import ends between the form's rows being read and the lock."""
+    contact, lock = group.contacts.get(), contacts._lock
+
+    def after_an_import(pk: int) -> None:
+        Contact.objects.filter(pk=contact.pk).update(extra={"City": "Pune"})
+        Contact.objects.create(group=group, number=number(2))
+        lock(pk)
+
+    monkeypatch.setattr(contacts, "_lock", after_an_import)
+    url = reverse(name, args=[group.pk] if name == "contact_group_edit" else [group.pk, contact.pk])
+    assert client.post(url, {"name": "Renamed", "number": number(0)}).status_code == 302
+    group.refresh_from_db()
+    contact.refresh_from_db()
+    assert "Renamed" in (group.name, contact.name)
+    assert (group.size, contact.extra) == (2, {"City": "Pune"})
+
+
+def test_a_deleted_group_leaves_no_files(client: Client, group: ContactGroup) -> None:
+    client.post(reverse("contact_group_import", args=[group.pk]), {"pasted": number(1)})
+    path = Path(group.imports.get().file.path)
+    assert path.exists()
+    client.post(reverse("contact_group_delete", args=[group.pk]))
+    assert not path.exists()
+    assert not Import.objects.exists()
