@@ -24,6 +24,8 @@ class Checked:
     """What was checked before one hand-over. Texts are empty where nothing is known."""
 
     at: datetime
+    rings_at: datetime
+    """When the phone could ring first: later than `at` if the carrier waits for a scheduled time or a delay."""
     traffic: str
     place: str
     local: list[str]
@@ -107,6 +109,7 @@ def _checked(entry: dict[str, Any], group: CallGroup, kept: dict[str, str]) -> C
     traffic, holiday, cap = entry.get("traffic", ""), entry.get("holiday", ""), entry.get("cap")
     return Checked(
         at=datetime.fromisoformat(entry["at"]),
+        rings_at=datetime.fromisoformat(entry.get("rings_at") or entry["at"]),
         traffic=str(Traffic(traffic).label) if traffic in Traffic.values else traffic,
         place=entry.get("place", ""),
         local=[f"{when} ({zone})" for zone, when in entry.get("local", {}).items()],

@@ -13,7 +13,7 @@ from calls.views.paging import walk_rows
 HEADINGS = (
     "record", "OBD ID or call group", "number", "created", "campaign", "started by", "with API key",
     "status", "carrier's word", "sent", "answered", "ended", "duration (s)", "keys pressed", "why not called",
-    "hand-overs", "checked", "traffic type", "local time there", "place", "hours", "weekdays", "holidays",
+    "hand-overs", "checked", "rings from", "traffic type", "local time there", "place", "hours", "weekdays", "holidays",
     "calls a day", "suppression lists", "override", "heard", "SHA-256 of what was played", "is it the same today",
 )  # fmt: skip
 
@@ -51,8 +51,8 @@ def _of_call(record: Record) -> tuple[Any, ...]:
         return _padded(*told)
     same = "" if last.still is None else "yes" if last.still else "no"
     return (
-        *told, last.at, last.traffic, "; ".join(last.local), last.place, last.hours, last.weekdays, last.holidays,
-        last.cap, "; ".join(last.lists), last.override, last.reference or group.heard, last.sha256, same,
+        *told, last.at, last.rings_at, last.traffic, "; ".join(last.local), last.place, last.hours,
+        last.weekdays, last.holidays, last.cap, "; ".join(last.lists), last.override, last.reference or group.heard, last.sha256, same,
     )  # fmt: skip
 
 

@@ -8,10 +8,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from calls.dialing.checked import digest_of
+from calls.dialing.handover import hand_over
 from calls.models import APIKey, Batch, Call, CallGroup, Outcome, PlannedCall, Suppression, SuppressionList, User
 from tests.audit.rows import text_of
 from tests.exports.saved import export, rows_of
-from tests.factories import client_for, make_request, make_sound, make_user, number
+from tests.factories import client_for, make_call_group, make_request, make_sound, make_user, number
 from tests.watching.rows import group_of
 
 CALLED = number(1)
@@ -124,6 +126,21 @@ def test_a_call_of_which_nothing_was_written_down(web: Client, group: CallGroup)
     assert "Nothing was written down for this call." in call_page(web, group)
     Batch.objects.update(rules=[{"at": "2026-11-23T08:32:05+00:00"}])
     assert "not known" in call_page(web, group)
+
+
+def test_what_a_real_hand_over_writes_down_is_understood(web: Client, boss: User) -> None:
+    group = make_call_group(boss, 1, play="", message="Hello.", delay=120, waits="carrier")
+    hand_over(group.pk, 0)
+    record = web.get(f"/call-groups/{group.pk}/calls/1/").context["record"]
+    (checked,) = record.checks
+    assert (record.why, checked.traffic, checked.weekdays, checked.cap) == ("", "Promotional", "every day", "no limit")
+    assert checked.place.startswith("GB ")
+    assert any(zone.endswith("(Europe/London)") for zone in checked.local)
+    assert (checked.rings_at - checked.at).total_seconds() == 120
+    assert (checked.reference, checked.sha256, checked.still) == ("", digest_of("Hello."), True)
+    assert {text.partition(",")[0] for text in checked.lists} == set(
+        SuppressionList.objects.values_list("name", flat=True)
+    )
 
 
 @pytest.mark.parametrize(
