@@ -52,7 +52,8 @@ def _of_call(record: Record) -> tuple[Any, ...]:
     same = "" if last.still is None else "yes" if last.still else "no"
     return (
         *told, last.at, last.rings_at, last.traffic, "; ".join(last.local), last.place, last.hours,
-        last.weekdays, last.holidays, last.cap, "; ".join(last.lists), last.override, last.reference or group.heard, last.sha256, same,
+        last.weekdays, last.holidays, last.cap, "; ".join(last.lists), last.override,
+        last.reference or group.heard, last.sha256, same,
     )  # fmt: skip
 
 
