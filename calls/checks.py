@@ -28,7 +28,10 @@ def _problems() -> Iterator[str]:
         yield f"CALLBACK_ALLOW: {error}; networks look like 10.1.0.0/16."
     if settings.CARRIER not in CARRIERS:
         yield f"CARRIER: “{settings.CARRIER}” is not {' or '.join(CARRIERS)}."
-    for name in ("CARRIER_RATE", "CARRIER_CONNECTIONS", "SANDBOX_SPEED", "OBD_TIMEOUT", "OBD_RETRY_MINUTES", "CALL_EXPIRES"):
+    positive = (
+        "CARRIER_RATE", "CARRIER_CONNECTIONS", "SANDBOX_SPEED", "OBD_TIMEOUT", "OBD_RETRY_MINUTES", "CALL_EXPIRES",
+    )  # fmt: skip
+    for name in positive:
         if getattr(settings, name) <= 0:
             yield f"{name}: {getattr(settings, name):g} is not more than 0."
     if settings.CARRIER == "obd":

@@ -231,7 +231,10 @@ def _similar(similarity: str, source: Source) -> CallGroup | None:
         # took these locks in another order each would wait for each other.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [similarity])
     group = CallGroup.objects.select_for_update(no_key=True).filter(similarity=similarity).order_by("-pk").first()
-    return group if group and group.state == GroupState.RUNNING and not _overlaps(group, source) else None
+    # What overrides the calling rules was said of the calls that were there then.
+    if group is None or group.state != GroupState.RUNNING or group.override_reason:
+        return None
+    return None if _overlaps(group, source) else group
 
 
 def _similarity(starter: Starter, options: Options, now: datetime) -> str:

@@ -408,8 +408,8 @@ DEEDS: dict[str, Deed] = {
         suppression_list_delete, suppression_remove, sound_new, sound_edit,
         sound_delete, ivr_new, ivr_edit, ivr_delete, user_new, user, user_activate, user_password, user_choices,
         password_change, login, logout, calling_rule, api_key_new, api_key_revoke, preflight_confirm, call_group_pause,
-        call_group_resume, call_group_cancel, call_group_override, call_group_placed, call_group_not_placed, callback_again,
-        callbacks_again,
+        call_group_resume, call_group_cancel, call_group_override, call_group_placed, call_group_not_placed,
+        callback_again, callbacks_again,
     )
 }  # fmt: skip
 """By the name of its URL: does it, and says which lines the log then has (each from its beginning)."""

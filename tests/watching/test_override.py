@@ -157,6 +157,14 @@ def test_a_schedule_still_counts(web: Client, carrier: Carrier) -> None:
     assert group.batches.get().due_at == at
 
 
+def test_calls_that_are_started_later_do_not_join_it(web: Client) -> None:
+    group = waiting([number(1)], newgroup=False)
+    override(web, group)
+    later = make_call_group(group.owner, [number(2)], newgroup=False)
+    assert later.pk != group.pk
+    assert later.batches.get().kept_by == "hours"
+
+
 def test_a_contact_group_held_by_the_carrier(web: Client) -> None:
     group = make_call_group(make_user(), [number(1)])
     group.calls.all().delete()
