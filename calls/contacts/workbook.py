@@ -87,7 +87,7 @@ def _lines(path: Path, most: int) -> Iterator[Any]:
         raise Refused(PROTECTED) from None
     except CalamineError:
         raise Refused(PROTECTED if _is_encrypted(path) else DAMAGED) from None
-    yield {"sheet": sheet.name, "others": others, "rows": sheet.height}
+    yield {"sheet": sheet.name, "others": others, "rows": sheet.end[0] + 1 if sheet.end else 0}
     rows = islice(_rows(sheet), most)
     while some := list(islice(rows, _ROWS_AT_ONCE)):
         yield some

@@ -27,8 +27,8 @@ WAIT_SQL = "SET LOCAL lock_timeout = '2s'"
 
 LOST_SQL = """
     SELECT i.id FROM calls_import AS i
-    WHERE i.state IN ('waiting', 'running', 'undoing') AND coalesce(i.started_at, i.created_at) < %(overdue)s
-    AND NOT EXISTS (
+    WHERE (i.state = 'undoing' OR i.state IN ('waiting', 'running') AND i.created_at > now() - interval '1 day')
+    AND i.started_at < %(overdue)s AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS j WHERE j.status IN ('todo', 'doing') AND j.args ->> 'import_id' = i.id::text
     )
 """
@@ -101,7 +101,7 @@ def waiting_for(import_: Import) -> Import | None:
 
 
 def lost(overdue: datetime) -> "RawQuerySet[Import]":
-    """The imports that a worker should have, but whose job failed before `overdue` (aware)."""
+    """The imports of the last day that a worker should have, but whose job failed before `overdue` (aware)."""
     return Import.objects.raw(LOST_SQL, {"overdue": overdue})
 
 
