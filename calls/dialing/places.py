@@ -28,6 +28,9 @@ UNKNOWN = ""
 LONGEST = TIMEZONE_LONGEST_PREFIX + 1
 """Characters of the longest prefix, with its plus."""
 
+AREA = 5
+"""Characters of a North American area code, with its country code and plus."""
+
 AREAS = 1
 """The country code of North America: area codes are places there, whatever kind of phone it is."""
 
@@ -38,29 +41,39 @@ def place_of(number: str) -> str:
     return next((places[number[:size]] for size in range(LONGEST, 1, -1) if number[:size] in places), UNKNOWN)
 
 
-PLACES_SQL = "places AS MATERIALIZED (SELECT %(shallow_places)s::jsonb AS shallow, %(deep_places)s::jsonb AS deep)"
+PLACES_SQL = """
+    places AS MATERIALIZED (
+        SELECT %(shallow_places)s::jsonb AS shallow, %(deep_places)s::jsonb AS deep, %(split_places)s::jsonb AS split
+    )
+"""
 """What :func:`place_sql` looks places up in, for the WITH clause; :func:`place_parameters` go with it."""
 
 
 def place_sql(number: str) -> str:
     """The same as an SQL expression, for the number that the expression `number` gives.
 
-    Most country codes need no more than themselves; only the others are looked up by more digits.
+    Most country codes need no more than themselves, and most area codes no more than four digits; only the others are
+    looked up by more.
     """
-    shallow = [f"(SELECT shallow FROM places) ->> left({number}, {size})" for size in (3, 4, 2)]
-    deep = [f"(SELECT deep FROM places) ->> left({number}, {size})" for size in range(LONGEST, 1, -1)]
-    return f"coalesce({', '.join(shallow + deep)}, '{UNKNOWN}')"
+
+    def by_first(sizes: range, places: str = "deep") -> str:
+        return ", ".join(f"(SELECT {places} FROM places) ->> left({number}, {size})" for size in sizes)
+
+    is_split = f"(SELECT split FROM places) ? left({number}, {AREA})"
+    longer = f"CASE WHEN {is_split} THEN coalesce({by_first(range(LONGEST, AREA, -1))}) END"
+    return f"coalesce({by_first(range(4, 1, -1), 'shallow')}, {longer}, {by_first(range(AREA, 1, -1))}, '{UNKNOWN}')"
 
 
 @cache
 def place_parameters() -> dict[str, str]:
-    """The places of country codes that have only one, and those of all others, by prefix."""
+    """The places by prefix of country codes that have only one, and those of all others; which areas are split."""
     counted = Counter(map(_country_code, TIMEZONE_DATA))
     shallow: dict[str, str] = {}
     deep: dict[str, str] = {}
     for prefix, place in _places().items():
         (shallow if counted[_country_code(prefix[1:])] == 1 else deep)[prefix] = place
-    return {"shallow_places": json.dumps(shallow), "deep_places": json.dumps(deep)}
+    split = sorted({prefix[:AREA] for prefix in deep if len(prefix) > AREA})
+    return {"shallow_places": json.dumps(shallow), "deep_places": json.dumps(deep), "split_places": json.dumps(split)}
 
 
 def country(place: str) -> str:

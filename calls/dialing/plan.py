@@ -24,28 +24,33 @@ from calls.models import CallRequest, ContactGroup, Outcome, PlannedCall, Reques
 INLINE_LIMIT = 2_000
 """Up to this many numbers are planned, and started, while the person waits; more in a worker."""
 
-STEP = 20_000
+STEP = 100_000
 """Rows per step, so per update of the progress bar."""
+
+WORK_MEMORY = "64MB"
+"""For sorting the rows of a step, and for a suppression list, without files."""
 
 DUPLICATE_REASON = "Listed more than once; called once."
 INSERT_SQL = f"""
     WITH {PLACES_SQL},
     step AS MATERIALIZED ({{source}}),
-    suppressed AS (
-        SELECT DISTINCT ON (step.key) step.key, {ON_LIST_SQL} AS reason
-        FROM step JOIN calls_suppression AS s ON s.number = step.number
-        JOIN calls_suppressionlist AS l ON l.id = s.list_id
-        WHERE l.id = ANY(%(lists)s) ORDER BY step.key, l.id
+    judged AS (
+        SELECT DISTINCT ON (step.key) step.*, {ON_LIST_SQL} AS reason
+        FROM step LEFT JOIN (
+            calls_suppression AS s JOIN calls_suppressionlist AS l ON l.id = s.list_id AND l.id = ANY(%(lists)s)
+        ) ON s.number = step.number
+        ORDER BY step.key, l.id
     ),
     planned AS (
         INSERT INTO calls_plannedcall (request_id, position, number, name, custom, place, outcome, reason)
-        SELECT %(request)s, %(offset)s + row_number() OVER (ORDER BY key), step.number, step.name, step.custom,
-            {place_sql("step.number")},
-            CASE WHEN s.key IS NOT NULL THEN 'suppressed' WHEN p.id IS NOT NULL THEN 'duplicate' ELSE 'callable' END,
-            CASE WHEN s.key IS NOT NULL THEN s.reason WHEN p.id IS NOT NULL THEN '{DUPLICATE_REASON}' ELSE '' END
-        FROM step LEFT JOIN suppressed AS s USING (key)
+        SELECT %(request)s, %(offset)s + row_number() OVER (ORDER BY key), j.number, j.name, j.custom,
+            {place_sql("j.number")},
+            CASE WHEN j.reason IS NOT NULL THEN 'suppressed' WHEN p.id IS NOT NULL THEN 'duplicate'
+                ELSE 'callable' END,
+            CASE WHEN j.reason IS NOT NULL THEN j.reason WHEN p.id IS NOT NULL THEN '{DUPLICATE_REASON}' ELSE '' END
+        FROM judged AS j
         LEFT JOIN calls_plannedcall AS p
-            ON p.request_id = %(request)s AND p.number = step.number AND p.outcome = 'callable'
+            ON %(may_repeat)s AND p.request_id = %(request)s AND p.number = j.number AND p.outcome = 'callable'
         RETURNING outcome, place
     )
     SELECT outcome, place, count(*), (SELECT max(key) FROM step) FROM planned GROUP BY outcome, place
@@ -176,7 +181,8 @@ def _plan_steps(request: CallRequest, checks: Rules, sources: Iterable[tuple[str
     """Plan rows that the database holds, a step at a time. False if the request was cancelled meanwhile."""
     offset = 0
     for source, parameters in sources:
-        after = 0
+        # In a contact group, as in a call group, each number is once: only what came from another one can be repeated.
+        after, parameters["may_repeat"] = 0, offset > 0
         while True:
             after, seen = _insert_step(request, checks, source, offset, after=after, **parameters)
             if not seen:
@@ -196,6 +202,7 @@ def _insert_step(
     counts: Counter[str] = Counter()
     places: Counter[str] = Counter()
     with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL work_mem = '{WORK_MEMORY}'")
         parameters |= step | place_parameters() | {"lists": list(checks.lists), "limit": STEP}
         cursor.execute(INSERT_SQL.format(source=source), parameters)
         for outcome, place, calls, key in cursor.fetchall():
