@@ -22,9 +22,9 @@ METHODS = {
     "voice.call": Method(
         "Start calls",
         "Calls phone numbers or the contacts of contact groups, and plays a sound, an IVR or a spoken text. "
-        "Numbers that are repeated, on a suppression list or invalid are not called: the answer lists them with "
-        "the status DUPLICATE, DND or INVALID and without an ID. With more than 200 contacts it "
-        "lists the first 200 calls, and total says how many there are.",
+        "Numbers that are repeated, on a suppression list, invalid or called often enough that day are not called: "
+        "the answer lists them with the status DUPLICATE, DND, INVALID or CAPPED and without an ID. "
+        "With more than 200 contacts it lists the first 200 calls, and total says how many there are.",
         Reply(
             SUCCESS,
             "OK",

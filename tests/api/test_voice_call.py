@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from auditlog.models import LogEntry
@@ -10,7 +11,7 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from calls.api import describe
-from calls.models import Batch, Call, CallGroup, CallRequest, Idempotency, Suppression
+from calls.models import Batch, Call, CallGroup, CallingRule, CallRequest, Idempotency, Suppression
 from calls.models.contacts import Contact
 from calls.tasks import tidy
 from tests.api.asking import Program
@@ -100,6 +101,35 @@ class TestNumbers:
         assert [row.custom for row in answer.reply.rows] == ["a", "b", "c", "d", "e"]
         called = [("+442079460001", "a"), ("+442079460002", "c")]
         assert list(Call.objects.order_by("n").values_list("number", "custom")) == called
+
+    def test_calls_of_several_places_keep_the_order_asked(self, program: Program) -> None:
+        answer = program.call(numbers="+12025550123,+442079460001,+12025550124", custom="a,b,c")
+        assert [row.mobile for row in answer.reply.rows] == ["12025550123", "442079460001", "12025550124"]
+        for row in answer.reply.rows:
+            call = Call.objects.get(n=row.id.partition("-")[2])
+            assert (call.number, call.custom) == (f"+{row.mobile}", row.custom)
+        # Each batch has one place, so calls are numbered place by place.
+        assert ranges(CallGroup.objects.get()) == [(1, 1), (2, 3)]
+
+    def test_who_rings_too_often_is_capped(self, program: Program) -> None:
+        CallingRule.objects.update_or_create(traffic="promotional", defaults={"daily_cap": 1})
+        program.call(numbers=number(0))
+        Call.objects.update(handed_over_at=timezone.now())
+        answer = program.call(numbers=f"{number(0)},{number(1)}", newgroup=1)
+        assert [row.status for row in answer.reply.rows] == ["CAPPED", "QUEUED"]
+        alone = program.call(numbers=number(0), newgroup=1)
+        assert (alone.http, alone.message) == (400, "numbers: none can be called; called often enough that day")
+        group = make_group("Customers", 1)
+        assert program.call(group=group.pk, newgroup=1).message.endswith("can be called: 1 are capped")
+
+    def test_outside_calling_hours_calls_are_scheduled(self, program: Program) -> None:
+        weekday = timezone.now().astimezone(ZoneInfo("Europe/London")).weekday()
+        CallingRule.objects.update_or_create(
+            traffic="promotional", defaults={"hours": "09:00-21:00", "weekdays": [(weekday + 3) % 7]}
+        )
+        answer = program.call(numbers=number(0))
+        assert [row.status for row in answer.reply.rows] == ["SCHEDULED"]
+        assert CallGroup.objects.get().due_at > timezone.now()
 
     def test_none_can_be_called(self, program: Program) -> None:
         Suppression.objects.create(number="+442079460003", reason="Asked")
