@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import F, FilteredRelation, Q
 
 from calls.dialing import figures
-from calls.dialing.estimate import expected_end
+from calls.dialing.estimate import expected_end, takes
 from calls.models import (
     Batch,
     BatchState,
@@ -171,6 +171,8 @@ class Situation:
         """About when it will have ended, to the minute; None while that depends on others, or nothing tells."""
         waits = self.group.state != GroupState.RUNNING or self.unconfirmed or (self.health and self.health.down)
         end = None if waits else expected_end(self.group, self.now)
+        if end and self.kept:
+            end = max(end, self.kept.due_at + takes(self.group.held, self.group.retries))
         return (end + timedelta(seconds=59)).replace(second=0, microsecond=0) if end else None
 
 

@@ -145,6 +145,8 @@ def test_the_sentence_says_until_when(operator: User, carrier: Carrier, monkeypa
     freeze(monkeypatch, EVENING + timedelta(seconds=1))
     group = make_call_group(operator, 2)
     (seen,) = situations([group], EVENING + timedelta(seconds=1))
+    assert seen.expected_end
+    assert seen.expected_end > MORNING
     assert explain(seen).text == ("Outside calling hours: 2 held calls go out from 14:30 IST (09:00 in Europe/London).")
 
 
