@@ -34,12 +34,11 @@ from calls.carriers.base import (
 )
 from calls.dialing import evidence, rules
 from calls.dialing.changes import CARRIER, PORTAL, Change, calls_of, end_if_over, move, write
-from calls.dialing.hours import HORIZON
 from calls.dialing.incoming import callback_url
 from calls.dialing.locks import locked
 from calls.dialing.pacing import LONGEST_WAIT, NotNow, Turn, turn
 from calls.dialing.progress import gap_after
-from calls.models import Batch, BatchState, Call, CallGroup, GroupState, KeptBy, RequestKind, Waits
+from calls.models import Batch, BatchState, Call, CallGroup, GroupState, RequestKind, Waits
 from calls.obd.statuses import Status, advance, from_word
 
 logger = logging.getLogger(__name__)
@@ -131,10 +130,10 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
         carrier = get_carrier(group.carrier)
         checks = rules.rules_of(group, now, carrier)
         if not group.override_reason and checks.opening(batch.place) != checks.rings_at:
-            _keep(batch, checks, now)
+            rules.keep(batch, checks, now)
             return None
         held = calls_of(batch).filter(status=Status.HELD)
-        _take_out(group, batch, checks, held, now)
+        rules.take_out(group, batch, checks, held, now)
         if batch.last and not held.exists():
             Batch.objects.filter(pk=batch.pk).update(state=BatchState.CANCELLED)
             return None
@@ -154,34 +153,6 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
         order = order_of(batch, held)
         move(held, Status.SENDING, PORTAL, handed_over_at=now)
     return batch, order
-
-
-def _keep(batch: Batch, checks: rules.Rules, now: datetime) -> None:
-    """Hold what can't ring now until it can: all batches of this place, so that they don't come up one by one."""
-    opens = checks.opening(batch.place) or now + HORIZON
-    there = Batch.objects.filter(call_group=batch.call_group_id, state=BatchState.PENDING, place=batch.place)
-    there.filter(due_at__lt=opens).update(due_at=opens, kept_by=KeptBy.HOURS)
-
-
-def _take_out(group: CallGroup, batch: Batch, checks: rules.Rules, held: QuerySet[Call], now: datetime) -> None:
-    """End those held calls of a batch that must not be made."""
-    numbers = list(held.values_list("number", flat=True))
-    capped = checks.rule.cap is not None and not group.override_reason
-    if capped:
-        rules.lock_cap()  # before anything else is locked
-    suppressed = checks.suppressed(numbers)
-    _end(held, Status.DND, suppressed, now)
-    if capped:
-        _end(held, Status.CANCELLED, checks.capped(numbers, batch.place), now)
-
-
-def _end(held: QuerySet[Call], status: Status, reasons: dict[str, str], now: datetime) -> None:
-    """End the held calls to these numbers, each with its reason."""
-    by_reason: dict[str, list[str]] = {}
-    for number, reason in reasons.items():
-        by_reason.setdefault(reason, []).append(number)
-    for reason, numbers in by_reason.items():
-        move(held.filter(number__in=numbers), status, PORTAL, reason[:200], ended_at=now)
 
 
 def order_of(batch: Batch, calls: QuerySet[Call]) -> Order:

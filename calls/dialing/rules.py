@@ -12,14 +12,15 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from calls.carriers.base import Carrier
-from calls.dialing.changes import calls_of
+from calls.dialing.changes import PORTAL, calls_of, move
 from calls.dialing.hours import HORIZON, Rule
 from calls.dialing.places import place_of
 from calls.dialing.request import Options
-from calls.models import Batch, CallGroup, Outcome, Sound, Suppression, SuppressionList, Waits
+from calls.models import Batch, BatchState, Call, CallGroup, KeptBy, Outcome, Sound, Suppression, SuppressionList, Waits
 from calls.obd.statuses import Status
 
 MARGIN = timedelta(minutes=2)
@@ -193,7 +194,35 @@ def retries_of(batch: Batch) -> int:
     return retries
 
 
-def lock_cap() -> None:
+def keep(batch: Batch, checks: Rules, now: datetime) -> None:
+    """Hold what can't ring now until it can: all batches of this place, so that they don't come up one by one."""
+    opens = checks.opening(batch.place) or now + HORIZON
+    there = Batch.objects.filter(call_group=batch.call_group_id, state=BatchState.PENDING, place=batch.place)
+    there.filter(due_at__lt=opens).update(due_at=opens, kept_by=KeptBy.HOURS)
+
+
+def take_out(group: CallGroup, batch: Batch, checks: Rules, held: QuerySet[Call], now: datetime) -> None:
+    """End those held calls of a batch that must not be made."""
+    numbers = list(held.values_list("number", flat=True))
+    capped = checks.rule.cap is not None and not group.override_reason
+    if capped:
+        _lock_cap()  # before anything else is locked
+    suppressed = checks.suppressed(numbers)
+    _end(held, Status.DND, suppressed, now)
+    if capped:
+        _end(held, Status.CANCELLED, checks.capped(numbers, batch.place), now)
+
+
+def _end(held: QuerySet[Call], status: Status, reasons: dict[str, str], now: datetime) -> None:
+    """End the held calls to these numbers, each with its reason."""
+    by_reason: dict[str, list[str]] = {}
+    for number, reason in reasons.items():
+        by_reason.setdefault(reason, []).append(number)
+    for reason, numbers in by_reason.items():
+        move(held.filter(number__in=numbers), status, PORTAL, reason[:200], ended_at=now)
+
+
+def _lock_cap() -> None:
     """Let nobody else count the rings of a number until this transaction ends. The call group is locked before."""
     with connection.cursor() as cursor:
         cursor.execute(CAP_LOCK)
