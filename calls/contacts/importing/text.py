@@ -97,15 +97,16 @@ def guess_delimiter(text: str) -> str:
     """The delimiter that divides most of the first rows into the same number of cells."""
     if marked := _SEPARATOR.fullmatch(text.partition("\n")[0]):
         return marked[1]
-    best, most = ",", (0, 0)
+    best, most = ",", (0.0, 0)
     for delimiter in _DELIMITERS:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         counts: Counter[int] = Counter()
         with suppress(csv.Error):  # the rows before it count
-            counts.update(len(cells) for cells in islice(reader, _SAMPLE_ROWS) if len(cells) > 1)
-        for cells, rows in counts.most_common(1):
-            if (rows, cells) > most:
-                best, most = delimiter, (rows, cells)
+            counts.update(len(cells) for cells in islice(reader, _SAMPLE_ROWS) if cells)
+        # The share of rows, for a wrong delimiter makes several rows of one that has lines in its cells.
+        score = max(((rows / counts.total(), cells) for cells, rows in counts.items() if cells > 1), default=most)
+        if score > most:
+            best, most = delimiter, score
     return best
 
 
