@@ -20,6 +20,18 @@ EVERY_DAY = len(WEEKDAYS)
 
 
 @dataclass(frozen=True)
+class Override:
+    """Why, by whom and when the calling rules were overridden."""
+
+    reason: str
+    by: str
+    at: datetime | None
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.by}, {plain(self.at)})"
+
+
+@dataclass(frozen=True)
 class Checked:
     """What was checked before one hand-over. Texts are empty where nothing is known."""
 
@@ -34,7 +46,7 @@ class Checked:
     holidays: str
     cap: str
     lists: list[str]
-    override: str
+    override: Override | None
     reference: str
     sha256: str
     still: bool | None
@@ -142,11 +154,11 @@ def _list(listed: dict[str, Any]) -> str:
     return f"{listed.get('name', '')}, version {listed.get('version', 0)}, {scrubbed}"
 
 
-def _override(override: dict[str, Any] | None) -> str:
+def _override(override: dict[str, Any] | None) -> Override | None:
     if not override:
-        return ""
-    at = plain(datetime.fromisoformat(override["at"])) if override.get("at") else ""
-    return f"{override.get('reason', '')} ({override.get('by', '')}, {at})"
+        return None
+    at = datetime.fromisoformat(override["at"]) if override.get("at") else None
+    return Override(override.get("reason", ""), override.get("by", ""), at)
 
 
 def _still(played: dict[str, Any], group: CallGroup, kept: dict[str, str]) -> bool | None:

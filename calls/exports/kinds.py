@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from auditlog.models import LogEntry
-from django.db import connection
+from django.contrib.postgres.fields import ArrayField
 from django.db.models import Expression, F, Func, Model, QuerySet, TextField, Value
 from django.forms import Form
 from django.http import QueryDict
 
+from calls.contacts.importing.layout import MAX_COLUMNS
 from calls.contacts.search import digits_of, find_contacts, with_digits
 from calls.exports import evidence
 from calls.exports.cells import FIGURE, TEXT, TIME
@@ -120,10 +121,10 @@ def _found(rows: "QuerySet[M, M]", of: int) -> M:
 
 
 def _title(what: str, query: QueryDict) -> str:
-    """What it is, and how it is filtered."""
+    """What it is, and how it is filtered, without what PostgreSQL can't keep."""
     filters = [(name, texts) for name, texts in query.lists() if name not in PAGING]
     asked = ", ".join(f"{name} {text}" for name, texts in filters for text in texts if text)
-    return (f"{what}: {asked}" if asked else what)[:TITLE_LENGTH]
+    return (f"{what}: {asked}" if asked else what).replace("\0", "")[:TITLE_LENGTH]
 
 
 def _typed(query: QueryDict) -> str:
@@ -133,10 +134,10 @@ def _typed(query: QueryDict) -> str:
 
 # --- Contacts and suppressed numbers -------------------------------------------------------------------------------
 
-TITLES_SQL = """
-    SELECT DISTINCT jsonb_object_keys(extra) AS title FROM calls_contact
-    WHERE group_id = %s AND extra <> '{}' ORDER BY title
-"""
+CONTACTS = (Column("number", "number"), Column("name", "name"), Column("custom reference", "custom"))
+
+TITLES = MAX_COLUMNS - len(CONTACTS) - 1
+"""Extra columns with a column of their own: as many as can be imported again. Others share the last one."""
 
 
 def _contacts(user: User, of: int, query: QueryDict) -> Table:
@@ -145,9 +146,7 @@ def _contacts(user: User, of: int, query: QueryDict) -> Table:
     rows = find_contacts(Contact.objects.filter(group=group), typed)
 
     def content() -> Selected:
-        extra = [Column(title, _extra(title)) for title in _titles(group)]
-        columns = [Column("number", "number"), Column("name", "name"), Column("custom reference", "custom"), *extra]
-        return Selected(columns, rows.order_by("id"))
+        return Selected([*CONTACTS, *_extra_columns(rows)], rows.order_by("id"))
 
     return Table(
         _title(f"Contacts of {group}", query),
@@ -157,16 +156,24 @@ def _contacts(user: User, of: int, query: QueryDict) -> Table:
     )
 
 
-def _titles(group: ContactGroup) -> list[str]:
-    """The titles of all extra columns."""
-    with connection.cursor() as cursor:
-        cursor.execute(TITLES_SQL, [group.pk])
-        return [title for (title,) in cursor]
+def _extra_columns(rows: QuerySet[Contact]) -> list[Column]:
+    """A column for each title of an extra column in these rows; the last has what there are too many of, as JSON."""
+    keys = Func(F("extra"), function="jsonb_object_keys", output_field=TextField(), set_returning=True)
+    found = rows.exclude(extra={}).annotate(title=keys).order_by("title").values_list("title", flat=True).distinct()
+    titles = list(found[: TITLES + 1])
+    columns = [Column(title, _extra(title)) for title in titles[:TITLES]]
+    return columns if len(titles) <= TITLES else [*columns, Column("other columns", _without(titles[:TITLES]))]
 
 
 def _extra(title: str) -> Expression:
     # Not Django's lookup, which takes titles such as 2024 for places in an array.
     return Func(F("extra"), Value(title), template="(%(expressions)s)", arg_joiner=" ->> ", output_field=TextField())
+
+
+def _without(titles: list[str]) -> Expression:
+    given = Value(titles, output_field=ArrayField(TextField()))
+    left = "NULLIF(%(expressions)s, '{}')::text"
+    return Func(F("extra"), given, template=left, arg_joiner=" - ", output_field=TextField())
 
 
 SUPPRESSED = (

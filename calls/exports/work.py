@@ -1,6 +1,7 @@
 """From asking for an export to its file: at once, or in a worker if it has many rows."""
 
 import errno
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,7 +11,7 @@ from typing import IO, Any
 
 from django.core.files import File
 from django.core.files.storage import Storage
-from django.db import OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q
 from django.db.models.query import RawQuerySet
 from django.http import QueryDict
@@ -31,9 +32,16 @@ TICK = 1.0
 """Seconds between two looks at whether it was cancelled."""
 
 DISK_FULL = "The disk is full. Nothing was kept of it. Free some space, then export once more."
+BUG = "The portal has made a mistake. Nothing was kept of it. Its log says more; tell your administrator."
 GONE = "What it was to be made of is gone, or you may not see it any more."
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
+
+FOLDER = "exports"
+"""Where the files are in the storage."""
+
+STRAY = timedelta(days=1)
+"""A file so old that no export names was left by a worker that died, or by an export that was deleted."""
 
 LOST_SQL = """
     SELECT e.id FROM calls_export AS e
@@ -117,48 +125,55 @@ def cancel(export: Export) -> bool:
 
 
 def work(export: Export) -> None:
-    """A worker's part: write the file. Begun once more after a crash it starts afresh."""
+    """A worker's part: write the file. Begun once more after a crash it starts afresh.
+
+    Each try has a file of its own, for a worker that is taken for dead may still write. The first that is done counts.
+    """
     exports = Export.objects.filter(pk=export.pk)
     working = exports.filter(state__in=[ExportState.WAITING, ExportState.RUNNING])
     if not working.update(state=ExportState.RUNNING, started_at=timezone.now(), done=0):
         return
+    name = f"{FOLDER}/{export.pk}-{secrets.token_hex(8)}.{export.format}"
     try:
         with TemporaryFile() as file, _progress(export) as tick, _full_disk():
             rows = write(table_of(export).content(), export.format, file, tick)
             size = file.tell()
-            name = _keep(export, file)
+            file.seek(0)
+            _storage().save(name, File(file))
     except Cancelled:
         return
     except NothingThere:
-        _fail(export, GONE)
+        _fail(export, name, GONE)
     except NotWritten as error:
-        _fail(export, str(error))
+        _fail(export, name, str(error))
+    except Exception as error:
+        if not _lost_connection(error):  # it is begun again after that
+            _fail(export, name, BUG)
+        raise
     else:
         done: dict[str, Any] = {"state": ExportState.DONE, "file": name, "size": size, "done": rows}
         if not exports.filter(state=ExportState.RUNNING).update(**done, ended_at=timezone.now()):
-            _storage().delete(name)  # cancelled at the last moment
+            _storage().delete(name)  # cancelled at the last moment, or another try was faster
 
 
-def _fail(export: Export, error: str) -> None:
-    _storage().delete(_name(export))
+def _fail(export: Export, name: str, error: str) -> None:
+    """This try ends it, unless something else did. What it wrote under `name` is deleted."""
     running = Export.objects.filter(pk=export.pk, state=ExportState.RUNNING)
     running.update(state=ExportState.FAILED, error=error, ended_at=timezone.now())
+    _storage().delete(name)
+
+
+def _lost_connection(error: Exception) -> bool:
+    """Whether it says that PostgreSQL was out of reach or stopped, not what is wrong with the query."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    code = getattr(error.__cause__, "sqlstate", None) or ""  # none if the answer never came
+    return not code or code.startswith(("08", "57P"))
 
 
 def _storage() -> Storage:
     storage: Storage = Export._meta.get_field("file").storage
     return storage
-
-
-def _name(export: Export) -> str:
-    return f"exports/{export.pk}.{export.format}"
-
-
-def _keep(export: Export, file: IO[bytes]) -> str:
-    """Put the whole file where files are kept: its name there. One that a crash left half is replaced."""
-    file.seek(0)
-    _storage().delete(_name(export))
-    return _storage().save(_name(export), File(file))
 
 
 @contextmanager
@@ -212,8 +227,19 @@ def lost(overdue: datetime) -> "RawQuerySet[Export]":
 
 
 def forget() -> None:
-    """Delete the exports, and their files, whose time is over."""
+    """Delete the exports, and their files, whose time is over, and files that are nobody's."""
     oldest = timezone.now() - KEPT
     for export in Export.objects.filter(Q(ended_at__lt=oldest) | Q(ended_at=None, created_at__lt=oldest)):
-        _storage().delete(_name(export))
+        export.file.delete(save=False)
         export.delete()
+    _forget_strays(timezone.now() - STRAY)
+
+
+def _forget_strays(oldest: datetime) -> None:
+    storage = _storage()
+    if not storage.exists(FOLDER):
+        return
+    kept = set(Export.objects.exclude(file="").values_list("file", flat=True))
+    for name in (f"{FOLDER}/{each}" for each in storage.listdir(FOLDER)[1]):
+        if name not in kept and storage.get_modified_time(name) < oldest:
+            storage.delete(name)

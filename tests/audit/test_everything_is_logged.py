@@ -150,7 +150,7 @@ def group_change_confirm(web: Client, boss: User) -> Iterator[str]:
 
 def export_new(web: Client, boss: User) -> Iterator[str]:
     group = made(lambda: make_group("Friends", 2))
-    b"".join(web.post("/exports/new/", {"kind": "contacts", "of": group.pk, "format": "csv"}))  # type: ignore[arg-type]
+    b"".join(web.post("/exports/new/", {"kind": "contacts", "of": group.pk, "format": "csv"}))
     yield "boss exported the table Contacts of Friends | exported:  -> 2 rows as CSV"
 
 

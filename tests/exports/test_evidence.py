@@ -101,7 +101,7 @@ def test_other_rules_in_words(web: Client, group: CallGroup) -> None:
     assert "there were none" in first
     assert "that day was Diwali" in shown
     assert "Do not call, version 1, never scrubbed" in shown
-    assert "Flood warning (boss" in second
+    assert "Flood warning (boss, 23 Nov 2026, 13:30:00 IST" in second
 
 
 @pytest.mark.parametrize(
@@ -202,6 +202,7 @@ def test_a_number_that_nobody_called(web: Client) -> None:
     shown = text_of(web.get(PAGE))
     assert "No call to this number" in shown
     assert "It is on none." in shown
+    assert "it does not name the numbers that went" in shown
 
 
 def test_only_the_days_that_are_asked_for(web: Client, everything: CallGroup) -> None:

@@ -1,5 +1,6 @@
 """What is in each table that can be exported, and who may have it."""
 
+import json
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -106,6 +107,18 @@ def test_contacts_with_their_extra_columns(web: Client) -> None:
     assert [row[0] for row in saved(web, "contacts", group.pk, f"q={number(2)[-4:]}")] == [number(2)]
 
 
+def test_more_extra_columns_than_a_table_may_have(web: Client) -> None:
+    group = make_group("Friends", 0)
+    many = {f"c{place:04}": str(place) for place in range(1_700)}
+    Contact.objects.create(group=group, number=number(1), name="Asha", extra=many)
+    Contact.objects.create(group=group, number=number(2), name="Ravi", extra={"c0001": "x"})
+    headings, asha, ravi = rows_of(export(web, "contacts", group.pk))
+    assert (len(headings), headings[-2:]) == (500, ["c0495", "other columns"])
+    assert dict(zip(headings[3:-1], asha[3:-1], strict=True)) | json.loads(asha[-1]) == many
+    assert ravi[4:6] + ravi[-1:] == ["x", "", ""]
+    assert rows_of(export(web, "contacts", group.pk, "q=ravi"))[0][3:] == ["c0001"]
+
+
 def test_contacts_that_one_may_not_see(asha: User) -> None:
     hidden = client_for(make_user(uses_all_contact_groups=False))
     assert export(hidden, "contacts", make_group(numbers=1).pk).status_code == 404
@@ -143,6 +156,11 @@ def test_numbers_of_a_suppression_list(web: Client, asha: User, settings: Settin
 )
 def test_what_is_nowhere_is_not_found(web: Client, asked: dict[str, str]) -> None:
     assert web.post(NEW, asked).status_code == 404
+
+
+@pytest.mark.parametrize("query", ["q=%00", "%00=x"])
+def test_a_filter_with_what_no_text_has(web: Client, query: str) -> None:
+    assert saved(web, "contacts", make_group("Friends", 1).pk, query) == [[number(0), "", ""]]
 
 
 @pytest.mark.parametrize("kind", ["audit_log", "evidence"])

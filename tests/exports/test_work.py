@@ -1,6 +1,7 @@
 """Exports that a worker writes: their page, their progress, what goes wrong, and who may fetch them."""
 
 import errno
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,16 +11,17 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 from django.test import Client
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
-from psycopg.errors import DiskFull
+from psycopg.errors import AdminShutdown, DiskFull, TooManyColumns
 
 from calls import tasks
 from calls.access import make_roles
 from calls.exports import work
 from calls.exports.kinds import Made
+from calls.exports.write import write
 from calls.models import Call, CallGroup, Export, ExportFormat, ExportState, User
 from tests.audit.rows import entries, forget, said
 from tests.exports.saved import export, rows_of
@@ -60,6 +62,12 @@ def done(row: Export) -> Export:
     return row
 
 
+def files() -> list[str]:
+    """The names of all files of exports."""
+    there = default_storage.listdir("exports")[1] if default_storage.exists("exports") else []
+    return [f"exports/{name}" for name in there]
+
+
 def page(web: Client) -> str:
     return str(web.get(PAGE).content.decode())
 
@@ -69,7 +77,7 @@ def test_a_large_table_is_written_by_a_worker(web: Client, group: CallGroup) -> 
     assert (row.state, row.expected, row.title) == ("waiting", 3, f"Calls of call group {group.pk}")
     assert "Waits for a worker" in page(web)
     row = done(row)
-    assert (row.state, row.done, row.file.name) == ("done", 3, f"exports/{row.pk}.csv")
+    assert (row.state, row.done) == ("done", 3)
     assert "Download" in page(web)
     assert "hx-get" not in page(web)
     answer = web.get(f"{PAGE}{row.pk}/file/")
@@ -166,7 +174,7 @@ def test_cancelled_before_a_worker_has_it(web: Client, group: CallGroup) -> None
     row = asked(web, group)
     assert web.post(f"{PAGE}{row.pk}/cancel/")["Location"] == PAGE
     assert done(row).state == "cancelled"
-    assert not default_storage.exists(f"exports/{row.pk}.csv")
+    assert files() == []
     web.post(f"{PAGE}{row.pk}/cancel/")
     assert "It was too late to cancel." in page(web)
 
@@ -199,7 +207,7 @@ def test_cancelled_while_it_is_written(kind_of_file: ExportFormat, monkeypatch: 
     monkeypatch.setattr("calls.exports.write.AT_ONCE", 2)
     assert done(row).state == "cancelled"
     assert watched.seen == [4]
-    assert not default_storage.exists(f"exports/{row.pk}.{kind_of_file}")
+    assert files() == []
 
 
 # --- What goes wrong -----------------------------------------------------------------------------------------------
@@ -236,13 +244,65 @@ def test_a_disk_that_fills_while_the_file_is_kept(
     assert done(row).state == "failed"
 
 
-def test_what_a_crash_left_is_replaced(web: Client, group: CallGroup) -> None:
+def test_after_a_crash_it_is_begun_afresh(web: Client, group: CallGroup) -> None:
     row = asked(web, group)
-    default_storage.save(f"exports/{row.pk}.csv", ContentFile(b"half of"))
     Export.objects.update(state=ExportState.RUNNING, done=2)  # its worker died
-    assert done(row).file.name == f"exports/{row.pk}.csv"
+    assert done(row).state == "done"
     assert len(rows_of(web.get(f"{PAGE}{row.pk}/file/"))) == 4
-    assert default_storage.listdir("exports")[1] == [f"{row.pk}.csv"]
+
+
+@pytest.mark.parametrize("fault", [None, full])
+def test_begun_twice_at_once(
+    web: Client, group: CallGroup, monkeypatch: pytest.MonkeyPatch, fault: Callable[..., None] | None
+) -> None:
+    row = asked(web, group)
+
+    def slow(*args: Any) -> int:
+        """Another worker takes this one for dead, begins the same and is done first."""
+        monkeypatch.setattr(work, "write", write)
+        done(row)
+        if fault:
+            fault()
+        return write(*args)
+
+    monkeypatch.setattr(work, "write", slow)
+    assert done(row).state == "done"
+    assert files() == [str(row.file)]
+    assert len(rows_of(web.get(f"{PAGE}{row.pk}/file/"))) == 4
+
+
+@pytest.mark.parametrize("fault", [DataError("no such date"), OperationalError("too wide"), ValueError("a bug")])
+def test_a_mistake_of_the_portal_ends_it(
+    web: Client, group: CallGroup, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    row = asked(web, group)
+
+    def wrong(*_: Any) -> None:
+        raise fault from (TooManyColumns() if isinstance(fault, OperationalError) else None)
+
+    monkeypatch.setattr(work, "write", wrong)
+    with pytest.raises(type(fault)):
+        done(row)
+    assert Export.objects.get().state == "failed"
+    assert work.BUG in page(web)
+
+
+@pytest.mark.parametrize("cause", [None, AdminShutdown()])
+def test_after_a_lost_connection_it_is_begun_again(
+    web: Client, group: CallGroup, monkeypatch: pytest.MonkeyPatch, cause: Exception | None
+) -> None:
+    row = asked(web, group)
+
+    def lost(*_: Any) -> None:
+        raise OperationalError from cause
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "write", lost)
+        with pytest.raises(OperationalError):
+            done(row)
+    ProcrastinateJob.objects.all()._raw_delete("default")
+    assert list(work.lost(timezone.now() + timedelta(minutes=1))) == [row]
+    assert done(row).state == "done"
 
 
 def test_lost_ones_get_a_job_again(web: Client, group: CallGroup) -> None:
@@ -262,6 +322,16 @@ def test_old_ones_are_deleted_with_their_files(web: Client, group: CallGroup) ->
     assert not default_storage.exists(str(old.file))
     assert default_storage.exists(str(new.file))
     assert entries() == []
+
+
+def test_files_that_are_nobodys_are_deleted(web: Client, group: CallGroup) -> None:
+    row = done(asked(web, group))
+    stray, fresh = (default_storage.save(f"exports/{name}.csv", ContentFile(b"half of")) for name in ("a", "b"))
+    old = (timezone.now() - timedelta(days=1, minutes=1)).timestamp()
+    for name in (str(row.file), stray):
+        os.utime(default_storage.path(name), (old, old))
+    tasks.tidy(0)
+    assert sorted(files()) == sorted([str(row.file), fresh])
 
 
 def test_calls_that_end_meanwhile_do_no_harm(web: Client, group: CallGroup) -> None:
