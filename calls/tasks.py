@@ -133,7 +133,8 @@ ORPHANS_SQL = """
     WHERE (b.state = 'sending' AND b.sent_at < %(overdue)s
         OR b.state = 'pending' AND b.due_at < %(overdue)s AND g.state = 'running')
     AND NOT EXISTS (
-        SELECT FROM procrastinate_jobs AS j WHERE j.status IN ('todo', 'doing')
+        SELECT FROM procrastinate_jobs AS j
+        WHERE (j.status = 'doing' OR j.status = 'todo' AND coalesce(j.scheduled_at, now()) <= now())
         AND j.lock = 'hand-over-' || b.call_group_id || '-' || b.lane
     )
     GROUP BY b.call_group_id, b.lane

@@ -38,7 +38,7 @@ from calls.dialing.incoming import callback_url
 from calls.dialing.locks import locked
 from calls.dialing.pacing import LONGEST_WAIT, NotNow, Turn, turn
 from calls.dialing.progress import gap_after
-from calls.models import Batch, BatchState, Call, CallGroup, GroupState, RequestKind, Waits
+from calls.models import Batch, BatchState, Call, CallGroup, GroupState, RequestKind
 from calls.obd.statuses import Status, advance, from_word
 
 logger = logging.getLogger(__name__)
@@ -114,11 +114,12 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
     The calling rules are checked here, at the last moment. Outside calling hours calls stay held; suppressed numbers
     and those that rang often enough that day are taken out. None if there is nothing to send just now.
     """
-    now = timezone.now()
     with transaction.atomic():
         group = locked(call_group_id)
         if group.state != GroupState.RUNNING:
             return None
+        rules.lock_cap(group)
+        now = timezone.now()  # not before the locks, for which this may have waited long
         batch = (
             Batch.objects.select_for_update()
             .filter(call_group=group, state=BatchState.PENDING, due_at__lte=now)
@@ -158,6 +159,7 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
 def order_of(batch: Batch, calls: QuerySet[Call]) -> Order:
     """The request for a claimed batch to these calls of it: always the same for the same calls."""
     group = batch.call_group
+    sent_at = batch.sent_at or timezone.now()
     return Order(
         calls=[OrderedCall(call.obd_id, call.number) for call in calls.order_by("n")],
         group=group.carrier_group,
@@ -166,8 +168,8 @@ def order_of(batch: Batch, calls: QuerySet[Call]) -> Order:
         retries=rules.retries_of(batch),
         campaign=group.campaign,
         newgroup=group.newgroup,
-        schedule_time=rules.scheduled(group, batch.sent_at) if batch.sent_at else None,
-        delay=group.delay if group.waits == Waits.CARRIER else 0,
+        schedule_time=rules.scheduled(group, sent_at),
+        delay=rules.delayed(group, sent_at),
         meta=group.meta,
         custom=group.custom,
         callback=callback_url(batch),

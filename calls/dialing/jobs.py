@@ -19,7 +19,11 @@ from procrastinate.tasks import ConfigureTaskOptions, configure_task
 from calls.carriers.base import MAX_CALLS
 from calls.models import Batch, BatchState, Callback, CallbackState, CallGroup, CallRequest, Export, GroupChange, Import
 
-FOLLOWED_SQL = "SELECT FROM procrastinate_jobs WHERE queueing_lock = %s AND status = 'todo'"
+# A job keeps all later ones with its lock back until it has run, whenever that is.
+SOONER_SQL = """
+    UPDATE procrastinate_jobs SET scheduled_at = least(coalesce(scheduled_at, now()), %s)
+    WHERE lock = %s AND status = 'todo'
+"""
 
 SOMEBODY_WAITS = 10
 """Priority of what a person waits for. All else takes turns: a job that goes on queues again behind the others."""
@@ -45,17 +49,21 @@ def hand_over_new_later(group: CallGroup, at: datetime, batches: int) -> None:
     lanes = settings.CARRIER_CONNECTIONS
     # Small requests that one after the other are listed in one call group take turns.
     first = group.total + group.total // MAX_CALLS
-    jobs = [_lane(group.pk, (first + i) % lanes, at) for i in range(min(batches, lanes))]
-    if not group.total:
-        jobs.append(_follow(group.pk, at))
-    JobManager(DjangoConnector()).batch_defer_jobs(jobs)
-    if group.total and not _is_followed(group.pk):
+    chosen = [(first + i) % lanes for i in range(min(batches, lanes))]
+    if group.total:
+        for lane in chosen:
+            hand_over_lane_later(group.pk, lane, at)
         follow_later(group.pk, at)
+    else:
+        jobs = [_lane(group.pk, lane, at) for lane in chosen]
+        JobManager(DjangoConnector()).batch_defer_jobs([*jobs, _follow(group.pk, at)])
 
 
 def hand_over_lane_later(call_group_id: int, lane: int, at: datetime) -> None:
-    """Defer the job of one lane (see :mod:`calls.dialing.handover`)."""
-    JobManager(DjangoConnector()).defer_job(_lane(call_group_id, lane, at))
+    """Defer the job of one lane (see :mod:`calls.dialing.handover`); one that waits comes sooner if need be."""
+    job = _lane(call_group_id, lane, at)
+    if not _comes_by(job, at):
+        JobManager(DjangoConnector()).defer_job(job)
 
 
 def _lane(call_group_id: int, lane: int, at: datetime) -> Job:
@@ -65,25 +73,28 @@ def _lane(call_group_id: int, lane: int, at: datetime) -> Job:
 
 
 def follow_later(call_group_id: int, at: datetime) -> None:
-    """Defer the job that asks the carrier about this call group, unless one is waiting."""
+    """Defer the job that asks the carrier about this call group; one that waits comes sooner if need be."""
+    job = _follow(call_group_id, at)
+    if _comes_by(job, at):
+        return
     try:
         with transaction.atomic():
-            JobManager(DjangoConnector()).defer_job(_follow(call_group_id, at))
+            JobManager(DjangoConnector()).defer_job(job)
     except AlreadyEnqueued:
         pass
+
+
+def _comes_by(job: Job, at: datetime) -> bool:
+    """Let the job with the same lock that waits, if there is one, run at `at` (aware) at the latest."""
+    with connection.cursor() as cursor:
+        cursor.execute(SOONER_SQL, [at, job.lock])
+        return bool(cursor.rowcount)
 
 
 def _follow(call_group_id: int, at: datetime) -> Job:
     lock = f"follow-{call_group_id}"
     job = _job("follow", lock=lock, queueing_lock=lock, schedule_at=at)
     return job.make_new_job(call_group_id=call_group_id)
-
-
-def _is_followed(call_group_id: int) -> bool:
-    """Whether the job that asks about this call group is waiting: to try and fail to defer another costs more."""
-    with connection.cursor() as cursor:
-        cursor.execute(FOLLOWED_SQL, [f"follow-{call_group_id}"])
-        return bool(cursor.rowcount)
 
 
 def cancel_held_later(call_group_id: int) -> None:

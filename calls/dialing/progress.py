@@ -26,7 +26,7 @@ from calls.dialing.changes import CARRIER, PORTAL, Change, calls_of, end_if_over
 from calls.dialing.jobs import hand_over_lane_later
 from calls.dialing.locks import locked
 from calls.dialing.pacing import NotNow, one_request
-from calls.models import Batch, BatchState, Call, CallGroup, GroupState, RequestKind, Waits
+from calls.models import Batch, BatchState, Call, CallGroup, GroupState, RequestKind
 from calls.obd.statuses import AT_CARRIER, FINAL, Status, advance, from_word
 
 SHORTEST_GAP, LONGEST_GAP = 2.0, 60.0
@@ -150,7 +150,7 @@ def _question(group: CallGroup, batches: Sequence[Batch]) -> Question:
         play=group.play,
         retries=rules.retries_of(batches[0]),
         schedule_time=rules.scheduled(group, sent_at),
-        delay=group.delay if group.waits == Waits.CARRIER else 0,
+        delay=rules.delayed(group, sent_at),
     )
 
 
@@ -331,8 +331,7 @@ def _followed(batch: Batch) -> QuerySet[Call]:
 def _given_up(group: CallGroup, batch: Batch) -> bool:
     """Whether it is so long after the calls should have rung that nothing more will be heard of them."""
     sent_at = batch.sent_at or timezone.now()
-    rings_at = group.schedule_time if group.waits == Waits.CARRIER and group.schedule_time else sent_at
-    return timezone.now() >= max(rings_at, sent_at) + timedelta(hours=settings.CALL_EXPIRES)
+    return timezone.now() >= rules.rings_at(group, sent_at) + timedelta(hours=settings.CALL_EXPIRES)
 
 
 def expire(group: CallGroup, batch: Batch) -> int:

@@ -7,7 +7,7 @@ carrier makes by itself.
 
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -171,16 +171,23 @@ def times(number: int) -> str:
 
 
 def scheduled(group: CallGroup, sent_at: datetime) -> datetime | None:
-    """The time that the carrier is asked to wait for by a request made at `sent_at`; None: it isn't, or it is past."""
+    """The time that the carrier is asked to wait for by a request made at `sent_at`; None: it isn't, or it is past.
+
+    The delay is in it: a carrier that is given both may count only one.
+    """
     if group.waits != Waits.CARRIER or group.schedule_time is None or group.schedule_time <= sent_at:
         return None
-    return group.schedule_time
+    return group.schedule_time + timedelta(seconds=group.delay)
+
+
+def delayed(group: CallGroup, sent_at: datetime) -> int:
+    """The seconds of delay that the carrier is asked for by a request made at `sent_at`."""
+    return group.delay if group.waits == Waits.CARRIER and not scheduled(group, sent_at) else 0
 
 
 def rings_at(group: CallGroup, sent_at: datetime) -> datetime:
     """When phones ring if calls are handed over at `sent_at` (aware)."""
-    delay = group.delay if group.waits == Waits.CARRIER else 0
-    return (scheduled(group, sent_at) or sent_at) + timedelta(seconds=delay)
+    return scheduled(group, sent_at) or sent_at + timedelta(seconds=delayed(group, sent_at))
 
 
 def rules_of(group: CallGroup, sent_at: datetime, carrier: Carrier) -> Rules:
@@ -205,8 +212,6 @@ def take_out(group: CallGroup, batch: Batch, checks: Rules, held: QuerySet[Call]
     """End those held calls of a batch that must not be made."""
     numbers = list(held.values_list("number", flat=True))
     capped = checks.rule.cap is not None and not group.override_reason
-    if capped:
-        _lock_cap()  # before anything else is locked
     suppressed = checks.suppressed(numbers)
     _end(held, Status.DND, suppressed, now)
     if capped:
@@ -222,25 +227,29 @@ def _end(held: QuerySet[Call], status: Status, reasons: dict[str, str], now: dat
         move(held.filter(number__in=numbers), status, PORTAL, reason[:200], ended_at=now)
 
 
-def _lock_cap() -> None:
-    """Let nobody else count the rings of a number until this transaction ends. The call group is locked before."""
-    with connection.cursor() as cursor:
-        cursor.execute(CAP_LOCK)
+def lock_cap(group: CallGroup) -> None:
+    """Let nobody else count the rings of a number until this transaction ends, if they count for these calls.
+
+    The call group is locked before, and nothing else.
+    """
+    if Rule.of(group.traffic).cap is not None and not group.override_reason:
+        with connection.cursor() as cursor:
+            cursor.execute(CAP_LOCK)
 
 
 def may_ring_again(group: CallGroup, batch: Batch, carrier: Carrier) -> bool:
     """Whether the rules allow now that the request of an unconfirmed batch is made once more."""
     now = timezone.now()
-    rules = rules_of(group, now, carrier)
+    # Its request asks for the retries that it had, whatever the cap is now.
+    rules = replace(rules_of(group, now, carrier), retries=retries_of(batch))
     numbers = calls_of(batch).filter(status=Status.UNCONFIRMED).values_list("number", flat=True)
     if rules.suppressed(numbers):
         return False
     if group.override_reason:
         return True
-    # Its calls count for the cap of the day on which they were sent.
-    same_day = batch.sent_at is not None and rules.rule.day(batch.place, batch.sent_at) == rules.rule.day(
-        batch.place, now
-    )
+    # Its calls count for the cap of the day on which they were sent; none of its attempts may fall on another.
+    moments = (batch.sent_at or now, now, now + rules.span)
+    same_day = batch.sent_at is not None and len({rules.rule.day(batch.place, at) for at in moments}) == 1
     return rules.opening(batch.place) == rules.rings_at and (rules.rule.cap is None or same_day)
 
 

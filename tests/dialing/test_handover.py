@@ -172,7 +172,8 @@ def test_schedule_and_delay_are_given_on_only_where_the_carrier_waits(
     freeze(monkeypatch, group.due_at)
     handover.hand_over(group.pk, 0)
     (order,) = carrier.orders
-    assert (order.schedule_time, order.delay) == ((at, 30) if waits == Waits.CARRIER else (None, 0))
+    asked = at + timedelta(seconds=30) if waits == Waits.CARRIER else None
+    assert (order.schedule_time, order.delay) == (asked, 0)
 
 
 def test_a_schedule_that_is_past_is_not_given_on(

@@ -336,7 +336,7 @@ def test_calls_are_asked_for_by_the_carriers_ids(operator: User, carrier: Carrie
     follow(group)
     (question,) = carrier.questions
     assert [(each.obd_id, each.carrier_id) for each in question.calls] == [(f"{group.pk}-2", f"c{group.pk}-2")]
-    assert (question.sent_at, question.schedule_time, question.delay) == (NOON, at, 5)
+    assert (question.sent_at, question.schedule_time, question.delay) == (NOON, at + timedelta(seconds=5), 0)
     assert (question.play, question.retries, question.group) == ("1.sound", 2, "")
 
 
