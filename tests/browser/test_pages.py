@@ -368,16 +368,19 @@ class TestWithoutScripts:
         page = desk.page
         desk.fill_start(group="Demo: sandbox numbers", Campaign="No scripts")
         desk.check()
+        # Numbers that answered DND to other tests are suppressed, so how many calls there are depends on these.
+        button = page.get_by_role("button", name=re.compile(r"^Start \d+ calls$"))
+        calls = int(button.inner_text().split()[1])
         group = desk.confirm()
         deadline = time.monotonic() + PATIENCE / 1000
         while not page.get_by_role("heading", level=1).get_by_text("Finished").count():
             assert time.monotonic() < deadline
             page.wait_for_timeout(500)
             page.reload()
-        expect(page.locator("#summary .sentence")).to_contain_text("of 60 calls were reached")
+        expect(page.locator("#summary .sentence")).to_contain_text(f"of {calls} calls were reached")
         expect(page.locator("#calls-rows tbody tr")).to_have_count(50)
         desk.follow("Next")
-        expect(page.locator("#calls-rows tbody tr")).to_have_count(10)
+        expect(page.locator("#calls-rows tbody tr")).to_have_count(calls - 50)
         page.get_by_role("navigation", name="Which calls").get_by_role("link", name="Not reached").click()
         assert f"/call-groups/{group}/" in page.url
         assert page.locator("#calls-rows tbody tr").count() > 0
