@@ -52,13 +52,17 @@ def move(calls: QuerySet[Call], status: Status, source: str, note: str = "", **c
 
 @dataclass(frozen=True)
 class Change:
-    """What was learnt of one call. None and empty texts keep what is there; times are aware, `duration` in seconds."""
+    """What was learnt of one call. None and empty texts keep what is there; times are aware, `duration` in seconds.
+
+    `rings` is how often it rang, once that is certain.
+    """
 
     call: Call
     status: Status
     word: str = ""
     carrier_id: str = ""
     retries: int | None = None
+    rings: int | None = None
     answered_at: datetime | None = None
     ended_at: datetime | None = None
     duration: int | None = None
@@ -88,14 +92,15 @@ WRITE_SQL = f"""
         word = CASE WHEN v.word = '' THEN c.word ELSE v.word END,
         carrier_id = CASE WHEN v.carrier_id = '' THEN c.carrier_id ELSE v.carrier_id END,
         retries = coalesce(v.retries, c.retries),
+        rings = coalesce(v.rings, c.rings),
         answered_at = coalesce(v.answered_at, c.answered_at),
         ended_at = coalesce(v.ended_at, c.ended_at),
         duration = coalesce(v.duration, c.duration),
         digits = CASE WHEN v.digits = '' THEN c.digits ELSE v.digits END,
         timeline = c.timeline || v.entry
-    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[],
-        %s::int[], %s::text[], %s::jsonb[])
-        AS v(id, status, word, carrier_id, retries, answered_at, ended_at, duration, digits, entry)
+    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[], %s::timestamptz[],
+        %s::timestamptz[], %s::int[], %s::text[], %s::jsonb[])
+        AS v(id, status, word, carrier_id, retries, rings, answered_at, ended_at, duration, digits, entry)
     WHERE c.id = v.id AND c.status NOT IN ({", ".join(f"'{status}'" for status in sorted(FINAL))})
 """
 
@@ -113,6 +118,7 @@ def write(changes: Sequence[Change], source: str) -> int:
         [change.word[:60] for change in news],
         [change.carrier_id[:100] for change in news],
         [change.retries for change in news],
+        [change.rings for change in news],
         [change.answered_at for change in news],
         [change.ended_at for change in news],
         [change.duration for change in news],

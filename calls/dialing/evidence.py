@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from calls.dialing.changes import PORTAL, calls_of, end_if_over, move
 from calls.dialing.jobs import follow_later, hand_over_later
+from calls.dialing.rules import rings_of
 from calls.models import Batch, BatchState, CallGroup, CarrierState, GroupState
 from calls.obd.statuses import Status
 
@@ -38,7 +39,8 @@ def settle_placed(group: CallGroup, batch: Batch, note: str, source: str = PORTA
     batch.save()
     calls = calls_of(batch)
     if held:
-        move(calls.filter(status=Status.HELD), Status.QUEUED, source, note[:200], handed_over_at=batch.sent_at)
+        taken = {"handed_over_at": batch.sent_at, "rings": rings_of(batch)}
+        move(calls.filter(status=Status.HELD), Status.QUEUED, source, note[:200], **taken)
     move(calls.filter(status=Status.UNCONFIRMED), Status.QUEUED, source, note[:200])
     follow_later(group.pk, now)
     end_if_over(group.pk)
@@ -54,10 +56,10 @@ def settle_not_placed(group: CallGroup, batch: Batch, note: str, source: str = P
     batch.check_at, batch.settled = None, note[:LONGEST_NOTE]
     if group.state == GroupState.CANCELLED:
         batch.state = BatchState.CANCELLED
-        move(unconfirmed, Status.CANCELLED, source, note[:200], ended_at=now)
+        move(unconfirmed, Status.CANCELLED, source, note[:200], rings=0, ended_at=now)
     else:
         batch.state, batch.due_at, batch.sent_at = BatchState.PENDING, now, None
-        move(unconfirmed, Status.HELD, source, note[:200], handed_over_at=None)
+        move(unconfirmed, Status.HELD, source, note[:200], handed_over_at=None, rings=0)
     batch.save()
     end_if_over(group.pk)
     if batch.state == BatchState.PENDING:

@@ -152,7 +152,7 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
             return None
         batch.refresh_from_db()
         order = order_of(batch, held)
-        move(held, Status.SENDING, PORTAL, handed_over_at=now)
+        move(held, Status.SENDING, PORTAL, handed_over_at=now, rings=rules.rings_of(batch))
     return batch, order
 
 
@@ -313,6 +313,7 @@ def _accepted_change(call: Call, accepted: Accepted, now: datetime) -> Change:
         status=advance(Status(call.status), status),
         word=word,
         carrier_id=accepted.ids.get(call.obd_id, ""),
+        rings=0 if word else None,
         ended_at=now if word else None,
     )
 
@@ -336,7 +337,7 @@ def settle_refused(batch: Batch, answer: str) -> None:
             stop(group, answer)
         rejected = calls_of(batch).filter(status__in=[Status.SENDING, Status.UNCONFIRMED])
         now = timezone.now()
-        move(rejected, Status.REJECTED, CARRIER, answer[:200], ended_at=now)
+        move(rejected, Status.REJECTED, CARRIER, answer[:200], rings=0, ended_at=now)
         end_if_over(batch.call_group_id)
 
 
@@ -375,7 +376,7 @@ def release(batch: Batch, answer: str, retry_after: float | None = None) -> None
         calls = calls_of(batch).filter(status__in=[Status.SENDING, Status.UNCONFIRMED])
         if group.state == GroupState.CANCELLED:
             if sending.update(state=BatchState.CANCELLED, answer=answer[:500], sent_at=None):
-                move(calls, Status.CANCELLED, PORTAL, answer[:200], handed_over_at=None, ended_at=now)
+                move(calls, Status.CANCELLED, PORTAL, answer[:200], handed_over_at=None, rings=0, ended_at=now)
                 end_if_over(group.pk)
         elif sending.update(
             state=BatchState.PENDING,
@@ -384,7 +385,7 @@ def release(batch: Batch, answer: str, retry_after: float | None = None) -> None
             sent_at=None,
             check_at=None,
         ):
-            move(calls, Status.HELD, PORTAL, answer[:200], handed_over_at=None)
+            move(calls, Status.HELD, PORTAL, answer[:200], handed_over_at=None, rings=0)
 
 
 def stop(group: CallGroup, reason: str) -> None:

@@ -18,7 +18,7 @@ from calls.contacts.entries import Entry, read_pasted
 from calls.contacts.search import starts_and_ends
 from calls.dialing.places import PLACES_SQL, place_of, place_parameters, place_sql
 from calls.dialing.request import Options
-from calls.dialing.rules import ON_LIST_SQL, RINGS_SQL, Rules, rules_for
+from calls.dialing.rules import NO_GROUP, ON_LIST_SQL, RINGS_SQL, Rules, rules_for
 from calls.models import CallRequest, ContactGroup, Outcome, PlannedCall, RequestState, Tally
 
 INLINE_LIMIT = 2_000
@@ -237,6 +237,7 @@ def _drop_capped(checks: Rules, step: dict[str, Any], places: Collection[str]) -
         "since": [since for since, _ in days],
         "until": [until for _, until in days],
         "gap": checks.gap,
+        "but": NO_GROUP,
         "attempts": checks.attempts,
         "cap": checks.rule.cap,
     }

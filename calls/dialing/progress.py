@@ -27,7 +27,7 @@ from calls.dialing.jobs import hand_over_lane_later
 from calls.dialing.locks import locked
 from calls.dialing.pacing import NotNow, one_request
 from calls.models import Batch, BatchState, Call, CallGroup, GroupState, RequestKind
-from calls.obd.statuses import AT_CARRIER, FINAL, Status, advance, from_word
+from calls.obd.statuses import AT_CARRIER, FINAL, NOT_REACHED, Status, advance, from_word
 
 SHORTEST_GAP, LONGEST_GAP = 2.0, 60.0
 """Seconds between two questions about a batch; grows by half while nothing changes, GROWS times."""
@@ -233,12 +233,14 @@ def _is_older(report: Report, since: datetime) -> bool:
 def _change(call: Call, report: Report) -> Change:
     status = advance(Status(call.status), from_word(report.word))
     ended_at = report.ended_at or timezone.now() if status.is_final else None
+    retries = None if report.retries is None else max(report.retries, call.retries)
     return Change(
         call,
         status=status,
         word=report.word,
         carrier_id=report.carrier_id,
-        retries=None if report.retries is None else max(report.retries, call.retries),
+        retries=retries,
+        rings=_rang(status, retries),
         answered_at=report.answered_at,
         ended_at=ended_at,
         duration=report.duration,
@@ -246,10 +248,20 @@ def _change(call: Call, report: Report) -> Change:
     )
 
 
+def _rang(status: Status, retries: int | None) -> int | None:
+    """How often a call rang, from its last report; None while that isn't certain.
+
+    Of a call that was not reached, carriers that don't count its retries say 0.
+    """
+    if retries is None or not status.is_final or (status in NOT_REACHED and not retries):
+        return None
+    return 1 + retries
+
+
 def _learn_calls(group: CallGroup, reports: dict[str, Report]) -> None:
     """Add the calls of a contact group that the carrier holds: it picked the numbers."""
     known = set(Call.objects.filter(call_group=group, number__in=reports).values_list("number", flat=True))
-    now = timezone.now()
+    now, rings = timezone.now(), rules.rings_of(group.batches.get())
     Call.objects.bulk_create(
         Call(
             call_group=group,
@@ -260,6 +272,7 @@ def _learn_calls(group: CallGroup, reports: dict[str, Report]) -> None:
             carrier_id=reports[number].carrier_id,
             created_at=now,
             handed_over_at=reports[number].sent_at or now,
+            rings=rings,
         )
         for n, number in enumerate((number for number in reports if number not in known), group.total + 1)
     )

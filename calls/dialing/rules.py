@@ -27,22 +27,18 @@ MARGIN = timedelta(minutes=2)
 """So long before closing nothing is handed over any more: the request and the dialling take their time."""
 
 RINGS_SQL = """
-    SELECT {key}, sum(1 + CASE
-        WHEN c.status IN ('COMPLETED', 'REJECTED', 'DND', 'CANCELLED') THEN c.retries
-        WHEN c.status IN ('NOANSWER', 'BUSY', 'FAILED', 'CONGESTION') AND c.retries > 0 THEN c.retries
-        ELSE g.retries END) AS rings
+    SELECT {key}, sum(c.rings) AS rings
     FROM {numbers} JOIN calls_call AS c ON c.number = n.number JOIN calls_callgroup AS g ON g.id = c.call_group_id,
         LATERAL (SELECT CASE WHEN g.waits = 'carrier'
             THEN greatest(c.handed_over_at, g.schedule_time) + g.delay * interval '1 second'
             ELSE c.handed_over_at END AS at) AS first_ring
-    WHERE c.handed_over_at IS NOT NULL AND NOT (c.status = 'REJECTED' AND c.word = '')
+    WHERE c.rings > 0 AND g.id <> %(but)s
         AND first_ring.at < n.until AND first_ring.at + g.retries * %(gap)s * interval '1 second' >= n.since
     GROUP BY {key}
 """
-"""How often numbers `n` ring between `n.since` and `n.until`, or may yet, by the calls that were handed over.
+"""How often numbers `n` ring between `n.since` and `n.until`, or may yet, by all call groups but one.
 
-A call that is not over may make all of its retries, and one that was not reached has made them unless the carrier
-tells their number. Calls that the carrier refused as a whole never rang. A call counts on each day that it may ring on.
+A call counts on each day that it may ring on.
 """
 
 NUMBERS_SQL = """
@@ -52,6 +48,9 @@ NUMBERS_SQL = """
 
 ON_LIST_SQL = "left('On the suppression list “' || l.name || '”: ' || s.reason, 300)"
 """That a number is on a suppression list `l`, and why (`s`)."""
+
+NO_GROUP = 0
+"""No call group has this ID."""
 
 CAP_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('calls a day', 0))"
 
@@ -105,19 +104,26 @@ class Rules:
             for number, listed, reason in found.values_list("number", "list", "reason")
         }
 
-    def rings(self, numbers: Collection[str], place: str) -> dict[str, int]:
-        """How often these numbers, all in `place`, ring that day or may yet; those that don't are left out."""
+    def rings(self, numbers: Collection[str], place: str, but: int = NO_GROUP) -> dict[str, int]:
+        """How often these numbers, all in `place`, ring that day or may yet, by all call groups but this one.
+
+        Those that don't are left out.
+        """
         since, until = self.day(place)
-        parameters: dict[str, Any] = {"numbers": list(numbers), "since": since, "until": until, "gap": self.gap}
+        parameters: dict[str, Any] = {"numbers": list(numbers), "since": since, "until": until}
+        parameters |= {"gap": self.gap, "but": but}
         with connection.cursor() as cursor:
             cursor.execute(RINGS_SQL.format(key="n.number", numbers=NUMBERS_SQL), parameters)
             return {number: int(rings) for number, rings in cursor.fetchall()}
 
-    def capped(self, numbers: Collection[str], place: str) -> dict[str, str]:
-        """Those of these numbers, all in `place`, that would ring too often in a day, each with why."""
+    def capped(self, numbers: Collection[str], place: str, but: int = NO_GROUP) -> dict[str, str]:
+        """Those of these numbers, all in `place`, that would ring too often in a day, each with why.
+
+        The rings of the call group `but` don't count.
+        """
         if self.rule.cap is None:
             return {}
-        rings = self.rings(numbers, place)
+        rings = self.rings(numbers, place, but)
         used = {number: rings.get(number, 0) for number in numbers}
         return {number: self.over_cap(n) for number, n in used.items() if n + self.attempts > self.rule.cap}
 
@@ -201,6 +207,11 @@ def retries_of(batch: Batch) -> int:
     return retries
 
 
+def rings_of(batch: Batch) -> int:
+    """How often the carrier may make each number of a batch ring."""
+    return 1 + retries_of(batch)
+
+
 def keep(batch: Batch, checks: Rules, now: datetime) -> None:
     """Hold what can't ring now until it can: all batches of this place, so that they don't come up one by one."""
     opens = checks.opening(batch.place) or now + HORIZON
@@ -242,15 +253,19 @@ def may_ring_again(group: CallGroup, batch: Batch, carrier: Carrier) -> bool:
     now = timezone.now()
     # Its request asks for the retries that it had, whatever the cap is now.
     rules = replace(rules_of(group, now, carrier), retries=retries_of(batch))
-    numbers = calls_of(batch).filter(status=Status.UNCONFIRMED).values_list("number", flat=True)
+    numbers = list(calls_of(batch).filter(status=Status.UNCONFIRMED).values_list("number", flat=True))
     if rules.suppressed(numbers):
         return False
     if group.override_reason:
         return True
-    # Its calls count for the cap of the day on which they were sent; none of its attempts may fall on another.
-    moments = (batch.sent_at or now, now, now + rules.span)
-    same_day = batch.sent_at is not None and len({rules.rule.day(batch.place, at) for at in moments}) == 1
-    return rules.opening(batch.place) == rules.rings_at and (rules.rule.cap is None or same_day)
+    if rules.opening(batch.place) != rules.rings_at:
+        return False
+    if rules.rule.cap is None:
+        return True
+    # Its calls count on the day for which they were sent: none of its attempts may fall on another one.
+    moments = (rings_at(group, batch.sent_at or now), rules.rings_at, rules.rings_at + rules.span)
+    same_day = len({rules.rule.day(batch.place, at) for at in moments}) == 1
+    return same_day and not rules.capped(numbers, batch.place, but=group.pk)
 
 
 def checked(group: CallGroup, batch: Batch, rules: Rules, now: datetime) -> dict[str, Any]:

@@ -447,6 +447,7 @@ class Call(models.Model):
     word = models.CharField("carrier's word", max_length=60, blank=True)
     carrier_id = models.CharField(max_length=100, blank=True)
     retries = models.PositiveSmallIntegerField(default=0, help_text="Attempts after the first one.")
+    rings = models.PositiveSmallIntegerField(default=0, db_default=0, help_text="How often it rang, or may yet.")
     created_at = models.DateTimeField(default=timezone.now)
     handed_over_at = models.DateTimeField(null=True)
     answered_at = models.DateTimeField(null=True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from calls.carriers.base import Accepted, NotTaken, Unconfirmed
+from calls.carriers.base import Accepted, NotTaken, Refused, Report, Unconfirmed
 from calls.dialing import handover, progress, steer
 from calls.dialing.explain import explain
 from calls.dialing.situation import situations
@@ -213,28 +213,91 @@ def test_rings_count_over_all_call_groups(operator: User, carrier: Carrier, monk
 
 
 @pytest.mark.parametrize(
-    ("columns", "used"),
+    ("word", "retries", "used"),
     [
-        ({}, 3),
-        ({"status": "UNCONFIRMED"}, 3),
-        ({"status": "EXPIRED"}, 3),
-        ({"status": "COMPLETED", "retries": 0}, 1),
-        ({"status": "NOANSWER", "retries": 1}, 2),
-        ({"status": "NOANSWER", "retries": 0}, 3),  # the carrier didn't tell
-        ({"status": "REJECTED"}, 0),
-        ({"status": "REJECTED", "word": "MAXUSE"}, 1),
-        ({"handed_over_at": NOON - timedelta(hours=12, minutes=2, seconds=1)}, 0),
-        ({"handed_over_at": NOON - timedelta(hours=12, minutes=2)}, 3),  # its second retry rang after midnight
-        ({"handed_over_at": None, "status": "CANCELLED"}, 0),
+        ("QUEUED", 0, 3),
+        ("INPROGRESS", 1, 3),
+        ("COMPLETED", 0, 1),
+        ("COMPLETED", None, 3),
+        ("NOANSWER", 1, 2),
+        ("NOANSWER", 0, 3),  # as carriers say that don't count retries
     ],
 )
-def test_what_counts_as_a_ring(operator: User, carrier: Carrier, columns: dict[str, Any], used: int) -> None:
-    first = make_call_group(operator, 1, retries=2)
-    handover.hand_over(first.pk, 0)
-    Call.objects.filter(call_group=first).update(**columns)
+def test_what_counts_as_a_ring(operator: User, carrier: Carrier, word: str, retries: int | None, used: int) -> None:
+    group = make_call_group(operator, 1, retries=2)
+    handover.hand_over(group.pk, 0)
+    progress.record(group.pk, [Report(number(0), word, retries=retries)], "carrier", NOON)
+    _count(used)
+
+
+@pytest.mark.parametrize(
+    ("answer", "used"),
+    [
+        (Unconfirmed("Timed out."), 3),
+        (NotTaken("Connection refused."), 0),
+        (Refused("No."), 0),
+        (lambda order: Accepted(refused={order.calls[0].obd_id: "INVALID"}), 0),
+    ],
+)
+def test_what_was_not_placed_never_rang(operator: User, carrier: Carrier, answer: Any, used: int) -> None:
+    group = make_call_group(operator, 1, retries=2)
+    carrier.answer = answer
+    handover.hand_over(group.pk, 0)
+    _count(used)
+    if call(group).status == "UNCONFIRMED":
+        steer.settle(batch(group).pk, operator, placed=False)
+        _count(0)
+
+
+def test_what_was_cancelled_while_it_was_not_taken_never_rang(operator: User, carrier: Carrier) -> None:
+    group = make_call_group(operator, 1)
+    claimed = handover.claim(group.pk, 0)
+    assert claimed
+    steer.cancel(group.pk, operator)
+    handover.release(claimed[0], "Connection refused.")
+    assert (call(group).status, call(group).rings) == ("CANCELLED", 0)
+
+
+def test_what_turns_out_to_be_placed_may_ring(operator: User, carrier: Carrier) -> None:
+    """The carrier calls back about what it seemed not to have taken."""
+    group = make_call_group(operator, 1, retries=2)
+    carrier.answer = NotTaken("Connection refused.")
+    handover.hand_over(group.pk, 0)
+    progress.called_back(batch(group).pk, Report("", "QUEUED", obd_id=call(group).obd_id))
+    _count(3)
+
+
+def test_retries_that_the_cap_took_away_do_not_count(operator: User, carrier: Carrier) -> None:
+    cap(2)
+    group = make_call_group(operator, 1, retries=2)
+    handover.hand_over(group.pk, 0)
+    assert call(group).rings == 2
+
+
+def test_calls_of_a_group_that_the_carrier_holds_count(operator: User, carrier: Carrier) -> None:
+    contacts = make_group(carrier_group="vip")
+    group = make_call_group(operator, [], contact_groups=(contacts.pk,), carrier_group="vip", retries=2)
+    handover.hand_over(group.pk, 0)
+    progress.record(group.pk, [Report(number(0), "QUEUED")], "carrier", NOON)
+    _count(3)
+
+
+@pytest.mark.parametrize(("minutes", "used"), [(2, 3), (2.02, 0)])
+def test_a_ring_counts_on_each_day_on_which_it_may_be(
+    operator: User, carrier: Carrier, minutes: float, used: int
+) -> None:
+    """The last of two retries, a minute apart, rings at midnight or before."""
+    group = make_call_group(operator, 1, retries=2)
+    handover.hand_over(group.pk, 0)
+    Call.objects.update(handed_over_at=NOON - timedelta(hours=12, minutes=minutes))
+    _count(used)
+
+
+def _count(used: int) -> None:
+    """The number rings so often today, and may do so once more only where the cap is higher."""
     for calls, free in ((used + 1, True), (used, False)):
         cap(calls)
-        assert (make_request(operator, number(0)).callable == 1) is free
+        assert make_request(make_user(), number(0)).callable == free
 
 
 def test_what_the_carrier_waits_with_counts_on_the_day_that_it_rings(operator: User, carrier: Carrier) -> None:
@@ -283,7 +346,7 @@ def test_what_was_not_taken_goes_out_again_within_the_hours(
     assert len(carrier.orders) == 1
 
 
-@pytest.mark.parametrize("keeps_away", ["hours", "list", "another day", "nothing"])
+@pytest.mark.parametrize("keeps_away", ["hours", "list", "another day", "cap", "other calls", "nothing"])
 def test_an_unconfirmed_request_is_repeated_only_where_its_calls_may_be_made(
     operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, keeps_away: str
 ) -> None:
@@ -301,9 +364,14 @@ def test_an_unconfirmed_request_is_repeated_only_where_its_calls_may_be_made(
         Suppression.objects.create(number=number(0), reason="No.")
     elif keeps_away == "another day":
         again = MORNING
+    elif keeps_away == "cap":
+        cap(1)
+    elif keeps_away == "other calls":
+        handover.hand_over(make_call_group(operator, 1, traffic="service", retries=1).pk, 0)
     freeze(monkeypatch, again)
     handover.hand_over(group.pk, 0)
-    assert len(carrier.orders) == (2 if keeps_away == "nothing" else 1)
+    repeated = [order for order in carrier.orders if order.key == str(batch(group).order_key)]
+    assert len(repeated) == (2 if keeps_away == "nothing" else 1)
     assert statuses(group) == ["QUEUED" if keeps_away == "nothing" else "UNCONFIRMED"]
     if keeps_away == "nothing":
         assert carrier.orders[0] == carrier.orders[1]

@@ -47,7 +47,7 @@ from calls.models import (
     Tally,
     User,
 )
-from calls.obd.statuses import FINAL, Status
+from calls.obd.statuses import FINAL, NOT_REACHED, Status
 from tests.dialing.helpers import use
 from tests.factories import make_request, make_user, number
 
@@ -76,6 +76,8 @@ class FakeCarrier:
         self.took: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
         self.words: dict[str, str] = {}
+        self.tells: int | None = None
+        """The retries that its reports tell."""
         self.orders: list[Order] = []
         """Those that were taken."""
         self.answers: dict[str, Accepted] = {}
@@ -130,7 +132,7 @@ class FakeCarrier:
         listed = [call for order in self.orders for call in order.calls] if question.group else question.calls
         for call in listed:
             if call.number in self.took:
-                yield Report(call.number, self.words.get(call.number, "QUEUED"), obd_id=call.obd_id)
+                yield Report(call.number, self.words.get(call.number, "QUEUED"), obd_id=call.obd_id, retries=self.tells)
 
 
 FAILING = ("not taken", "lost answer", "lost request", "no answer")
@@ -155,8 +157,8 @@ class Dialing(RuleBasedStateMachine):
     carrier: FakeCarrier
     user: User
 
-    @initialize(count=st.integers(1, 5), newgroup=st.booleans(), portal=st.booleans())
-    def begin(self, count: int, newgroup: bool, portal: bool) -> None:
+    @initialize(count=st.integers(1, 5), retries=st.integers(0, 2), newgroup=st.booleans(), portal=st.booleans())
+    def begin(self, count: int, retries: int, newgroup: bool, portal: bool) -> None:
         # Undone at the end: nothing of one example may be seen by the next.
         self.example = transaction.atomic()
         self.example.__enter__()
@@ -166,7 +168,9 @@ class Dialing(RuleBasedStateMachine):
             name="sandbox", idempotent_account=self.carrier.account, idempotent_seconds=self.carrier.idempotent_seconds
         )
         self.numbers = [number(i) for i in range(count)]
-        request = make_request(self.user, "\n".join(self.numbers), newgroup=newgroup, campaign="Random")
+        request = make_request(
+            self.user, "\n".join(self.numbers), retries=retries, newgroup=newgroup, campaign="Random"
+        )
         self.group = start.start(request.pk)
         assert start.start(request.pk) == self.group
         self.final: dict[int, str] = {}
@@ -205,6 +209,7 @@ class Dialing(RuleBasedStateMachine):
     @rule(data=st.data(), ending=st.sampled_from(["accept", "no answer"]))
     def poll(self, data: st.DataObject, ending: str) -> None:
         self.carrier.ending = ending
+        self.carrier.tells = data.draw(st.none() | st.integers(0, 2))
         self.carrier.words = {each: data.draw(st.sampled_from(WORDS)) for each in self.numbers}
         Batch.objects.filter(call_group=self.group, check_at__isnull=False).update(check_at=self.group.created_at)
         progress.follow(self.group.pk)
@@ -304,6 +309,16 @@ class Dialing(RuleBasedStateMachine):
     def suppressed_numbers_stay_uncalled(self) -> None:
         held = Call.objects.filter(call_group=self.group, status=Status.HELD).values_list("number", flat=True)
         assert not set(held) & set(self.carrier.took)
+
+    @invariant()
+    def rings_are_counted(self) -> None:
+        """Never fewer than there were, or may be; none of what the portal still holds."""
+        calls = {call.obd_id: call for call in Call.objects.filter(call_group=self.group)}
+        assert not any(call.rings for call in calls.values() if call.status == Status.HELD)
+        for order in self.carrier.orders:
+            for call in (calls[each.obd_id] for each in order.calls):
+                told = call.status in FINAL and (call.retries or call.status not in NOT_REACHED)
+                assert call.rings >= 1 + (call.retries if told else order.retries)
 
     @invariant()
     def final_statuses_stay(self) -> None:

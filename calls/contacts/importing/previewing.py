@@ -10,15 +10,14 @@ from django.conf import settings
 from calls.contacts.importing.cells import as_text
 from calls.contacts.importing.layout import Layout, Role
 from calls.contacts.importing.reading import Row, read_rows, unique_titles
-from calls.contacts.importing.source import Rows, Source, opened_source
+from calls.contacts.importing.source import FIRST_ROWS, Rows, Source, opened_source
 from calls.contacts.importing.text import MIXED, has_other_bytes
+from calls.contacts.repair import CellValue
 from calls.models import Import
 
 PREVIEW_ROWS = 20
 CELL_LENGTH = 100
 _SHEETS_NAMED = 3
-_MOST = 1_000
-"""Rows that are looked at for so many that are not blank."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +44,18 @@ class Preview:
 def preview(import_: Import, layout: Layout) -> Preview:
     """The first rows as they would be read with this layout. Raises UploadError."""
     path = Path(import_.file.path)
-    seen: list[tuple[int, tuple[str, ...]]] = []
-    with opened_source(path, layout, _MOST) as source:
-        rows = list(islice(read_rows(_noted(source.rows, seen), layout, settings.DEFAULT_REGION), PREVIEW_ROWS))
+    titles: list[CellValue] = []
+    with opened_source(path, layout, FIRST_ROWS) as source:
+        noted = _noted(source.rows, layout.header, titles)
+        rows = list(islice(read_rows(noted, layout, settings.DEFAULT_REGION), PREVIEW_ROWS))
         warnings = list(_warnings(path, layout, source, rows))
-    header = next((cells for line, cells in seen if line == layout.header), ())
-    return Preview([_shown(row) for row in rows], unique_titles(header, len(layout.columns)), warnings)
+    return Preview([_shown(row) for row in rows], unique_titles(titles, len(layout.columns)), warnings)
 
 
-def _noted(rows: Rows, seen: list[tuple[int, tuple[str, ...]]]) -> Rows:
+def _noted(rows: Rows, header: int, titles: list[CellValue]) -> Rows:
     for line, cells in rows:
-        seen.append((line, tuple(map(as_text, cells))))
+        if line == header:
+            titles += cells
         yield line, cells
 
 

@@ -1,5 +1,6 @@
 """Rows of cells become numbers with what belongs to them, or the reason why a row is refused."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from json import JSONEncoder
 from typing import NamedTuple
@@ -57,13 +58,16 @@ def read_rows(rows: Rows, layout: Layout, region: str) -> Iterator[Row]:
 
 def unique_titles(cells: Sequence[CellValue], width: int) -> tuple[str, ...]:
     """A title for each of so many columns, each different from the others: "City", "City 2", "Column 3"."""
-    titles: list[str] = []
+    titles: dict[str, None] = {}
+    counts: Counter[str] = Counter()
     for place in range(width):
         text = clean(as_text(cells[place]), EXTRA_LENGTH) if place < len(cells) else ""
-        title, count = text or f"Column {place + 1}", 2
+        title = text or f"Column {place + 1}"
+        # The count goes on where it was: thousands of columns may have the same title.
         while title in titles:
-            title, count = f"{text or 'Column'} {count}", count + 1
-        titles.append(title)
+            counts[text] += 1
+            title = f"{text or 'Column'} {counts[text] + 1}"
+        titles[title] = None
     return tuple(titles)
 
 
@@ -86,6 +90,8 @@ class _Columns:
 
     def read(self, line: int, cells: Sequence[CellValue]) -> Row | None:
         """What the row gives; None for a blank one."""
+        if not any(map(as_text, cells)):
+            return None
         if len(cells) < self._width:
             cells = [*cells, *[""] * (self._width - len(cells))]
         if len(self._numbers) == 1:
@@ -95,8 +101,6 @@ class _Columns:
                 reason = NO_NUMBER
         else:
             numbers, repaired, reason = self._several(cells)
-        if reason and not any(map(as_text, cells)):
-            return None
         names = self._names
         name = as_name(as_text(cells[names[0]]) if len(names) == 1 else self._joined(cells, names)) if names else ""
         custom = clean(self._joined(cells, self._custom), CUSTOM_LENGTH) if self._custom else ""

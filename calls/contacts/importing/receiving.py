@@ -15,7 +15,7 @@ from calls.contacts.importing.guess import SAMPLE_ROWS, guess_columns, guess_hea
 from calls.contacts.importing.layout import MAX_COLUMNS, Layout, Role
 from calls.contacts.importing.problems import ImportNotPossible, UploadError, in_words
 from calls.contacts.importing.reading import unique_titles
-from calls.contacts.importing.source import opened_source
+from calls.contacts.importing.source import FIRST_ROWS, opened_source
 from calls.contacts.importing.staging import MAX_ROWS
 from calls.contacts.importing.text import SAMPLE_BYTES, check_is_text, guess_delimiter, guess_encoding
 from calls.contacts.repair import CellValue, read_cell
@@ -35,6 +35,7 @@ _OTHER_FILES = {
     b"Rar!": "This is a compressed file. Unpack it, and upload what is in it.",
 }
 _EMPTY = "The file is empty."
+_BLANK = f"The file is empty, or its first {FIRST_ROWS:,} rows are. Delete empty rows above the list."
 
 Sample = list[tuple[int, list[CellValue]]]
 
@@ -119,10 +120,10 @@ def _guess_layout(path: Path, *, pasted: bool, suppression: bool) -> Layout:
             layout = Layout("csv", encoding, guess_delimiter(sample.decode(encoding, "replace")))
     rows = _sample(path, layout)
     if not rows:
-        raise UploadError(_EMPTY)
-    if (width := max(len(cells) for _, cells in rows)) > MAX_COLUMNS:
+        raise UploadError(_BLANK)
+    if max(len(cells) for _, cells in rows) > MAX_COLUMNS:
         raise UploadError(
-            f"The file has {width:,} columns; at most {MAX_COLUMNS} are read. Delete those that are not needed."
+            f"The file has more than {MAX_COLUMNS} columns; no more are read. Delete those that are not needed."
         )
     header = guess_header(rows, settings.DEFAULT_REGION)
     if header == rows[-1][0] and len(rows) < SAMPLE_ROWS:
@@ -135,7 +136,7 @@ def _guess_layout(path: Path, *, pasted: bool, suppression: bool) -> Layout:
 
 def _sample(path: Path, layout: Layout) -> Sample:
     """The first rows that are not blank."""
-    with opened_source(path, layout, SAMPLE_ROWS) as source:
+    with opened_source(path, layout, FIRST_ROWS) as source:
         filled = ((line, list(cells)) for line, cells in source.rows if any(map(as_text, cells)))
         return list(islice(filled, SAMPLE_ROWS))
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from calls.contacts.importing.layout import Layout
@@ -10,6 +11,9 @@ from calls.contacts.importing.problems import UploadError
 from calls.contacts.importing.sheets import opened_sheet
 from calls.contacts.importing.text import opened, pasted_rows, text_rows
 from calls.contacts.repair import CellValue
+
+FIRST_ROWS = 1_000
+"""Rows, blank ones too, among which those that show how a file is read are looked for."""
 
 _EVERYTHING = 2**31
 GONE = "The uploaded file is not there any more. Upload it again."
@@ -33,7 +37,7 @@ class Source:
 
 @contextmanager
 def opened_source(path: Path, layout: Layout, most: int = _EVERYTHING) -> Iterator[Source]:
-    """The file at `path`; of a workbook not more than `most` rows. Raises UploadError, also while rows are read."""
+    """The file at `path`; not more than `most` rows of it. Raises UploadError, also while rows are read."""
     if layout.kind == "xlsx":
         if not path.exists():
             raise UploadError(GONE)
@@ -55,4 +59,4 @@ def opened_source(path: Path, layout: Layout, most: int = _EVERYTHING) -> Iterat
     with file:
         text = opened(file, layout.encoding)
         rows = pasted_rows(text) if layout.kind == "pasted" else text_rows(text, layout.delimiter)
-        yield Source(rows, file.tell, path.stat().st_size)
+        yield Source(islice(rows, most), file.tell, path.stat().st_size)

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from calls.contacts.importing.layout import MAX_COLUMNS
 from calls.contacts.importing.problems import UploadError
 
 SAMPLE_BYTES = 65_536
@@ -26,7 +27,7 @@ _MAX_CELL = csv.field_size_limit()
 _MIXED_ERRORS = "calls.windows-1252"
 _DELIMITERS = ",;\t|"
 _SAMPLE_ROWS = 50
-_SEPARATOR = re.compile(r'\ufeff?"?sep=(.)"?[\r\n]*', re.IGNORECASE)
+_SEPARATOR = re.compile(r'\ufeff?"?sep=([^"\r\n])"?[\r\n]*', re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x19\x1b-\x1f]")
 _BLOCK = 1024 * 1024
 _BINARY = "This is not a text file. Save the contacts as CSV or as an Excel workbook (.xlsx), and upload that."
@@ -118,10 +119,10 @@ def opened(file: BinaryIO, encoding: str) -> io.TextIOWrapper:
 
 
 def text_rows(text: io.TextIOBase, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV file, each with the number of its first line.
+    """The rows of a CSV file, each with the number of its first line, and with at most MAX_COLUMNS + 1 of its cells.
 
-    Raises UploadError, naming the line, for a quote that is never closed and for cells and lines of a length that no
-    list has.
+    Raises UploadError, naming the line, for a quote that is never closed and for cells, lines and rows of a length that
+    no list has.
     """
     lines = _lines(text)
     offset = 0
@@ -130,12 +131,24 @@ def text_rows(text: io.TextIOBase, delimiter: str) -> Iterator[tuple[int, list[s
         offset = 1
     else:
         lines = _before(first, lines)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    line = 1
+    line, length = 1, 0
+
+    def bounded() -> Iterator[str]:
+        nonlocal length
+        for each in lines:
+            length += len(each)
+            if length > _MAX_LINE:
+                raise UploadError(
+                    f"The row that begins in line {line + offset:,} is longer than {_MAX_LINE:,} characters: perhaps a "
+                    'quote (") in it is not closed. Mend it, then upload the file again.'
+                )
+            yield each
+
+    reader = csv.reader(bounded(), delimiter=delimiter, strict=True)
     try:
         for cells in reader:
-            yield line + offset, cells
-            line = reader.line_num + 1
+            yield line + offset, cells[: MAX_COLUMNS + 1]
+            line, length = reader.line_num + 1, 0
     except csv.Error as error:
         problem = 'a quote (") that is not closed, or text behind one'
         if "larger than" in str(error):
