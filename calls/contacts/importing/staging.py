@@ -7,9 +7,8 @@ whether it has says the database.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from json import dumps
 
 from django.db import connection
@@ -20,12 +19,12 @@ from calls.contacts.importing.reading import Row
 from calls.contacts.repair import CellValue
 
 MAX_ROWS = 2_000_000
-ROWS_AT_ONCE = 10_000
-"""Rows between two looks at whether the import was cancelled."""
+TEXT_AT_ONCE = 1024 * 1024
+"""Characters that the database is given at once."""
 
 REASON_LENGTH = 300
-_KEPT_CHARACTERS = 1_000
-"""Characters of a cell that are kept of a row that is not taken."""
+_KEPT_OF_CELL, _KEPT_OF_ROW = 1_000, 10_000
+"""Characters of a cell, and of all of its row, that are kept of a row that is not taken."""
 
 _KINDS = 100
 OTHER_REASONS = "another reason"
@@ -78,33 +77,43 @@ class Given:
         return self.rows - self.refused - self.duplicate
 
 
-def stage(rows: Iterable[Row], tick: Callable[[int], None]) -> Given:
-    """Put the rows into the temporary tables, which are made anew, and sort them out.
+def stage(rows: Iterable[Row], given: Given) -> None:
+    """Put the rows into the temporary tables, which are made anew, and sort them out; `given` says what was found.
 
-    `tick` is called with the number of rows read now and then; it may raise to end this. Raises UploadError.
+    Raises UploadError.
     """
     forget()
-    given = Given()
-    lines = _lines(rows, given)
     with connection.cursor() as cursor:
         cursor.execute(CREATE_SQL)
-        while some := list(islice(lines, ROWS_AT_ONCE)):
+        for some in _pieces(_lines(rows, given)):
             with cursor.copy("COPY import_given FROM STDIN") as copy:
-                copy.write("".join(some))
-            tick(given.rows)
+                copy.write(some)
         cursor.execute("ANALYZE import_given")
         cursor.execute(REPEATED_SQL)
         if cursor.rowcount:
             cursor.execute(TAKEN_SQL)
         cursor.execute(COUNT_SQL)
         given.duplicate, given.numbers = cursor.fetchone()
-    return given
 
 
 def forget() -> None:
     """Remove the temporary tables of this database session."""
     with connection.cursor() as cursor:
         cursor.execute(f"DROP TABLE IF EXISTS {', '.join(TABLES)}")
+
+
+def _pieces(lines: Iterable[str]) -> Iterator[str]:
+    """The lines, many at once, but not more than memory has room for: rows can be long."""
+    some: list[str] = []
+    length = 0
+    for line in lines:
+        some.append(line)
+        length += len(line)
+        if length >= TEXT_AT_ONCE:
+            yield "".join(some)
+            some, length = [], 0
+    if some:
+        yield "".join(some)
 
 
 def _lines(rows: Iterable[Row], given: Given) -> Iterator[str]:
@@ -138,8 +147,13 @@ def _lines(rows: Iterable[Row], given: Given) -> Iterator[str]:
 
 
 def _kept(cells: Sequence[CellValue]) -> str:
-    texts = [(cell if isinstance(cell, str) else as_text(cell))[:_KEPT_CHARACTERS] for cell in cells]
-    return dumps([_NOT_IN_JSON.sub("\ufffd", text) for text in texts], ensure_ascii=False)
+    texts: list[str] = []
+    room = _KEPT_OF_ROW
+    for cell in cells:
+        text = (cell if isinstance(cell, str) else as_text(cell))[: min(room, _KEPT_OF_CELL)]
+        texts.append(_NOT_IN_JSON.sub("\ufffd", text))
+        room -= len(text)
+    return dumps(texts, ensure_ascii=False)
 
 
 def _escaped(text: str) -> str:

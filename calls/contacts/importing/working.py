@@ -1,6 +1,7 @@
 """An import is carried out, or undone: in one transaction, so that it is done whole or not at all."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from calls.contacts.importing.layout import Layout
 from calls.contacts.importing.problems import BUG, ImportNotPossible, UploadError, in_words
 from calls.contacts.importing.progress import Cancelled, Noted, Unnoted
 from calls.contacts.importing.reading import read_rows
-from calls.contacts.importing.source import opened_source
+from calls.contacts.importing.source import Rows, opened_source
 from calls.contacts.importing.staging import Given, forget, stage
 from calls.contacts.importing.undo import put_back
 from calls.models import ContactGroup, Import, ImportState, SuppressionList
@@ -25,6 +26,9 @@ KEPT_FOR = timedelta(days=30)
 
 FOLDER = "imports"
 """Where the files are, below MEDIA_ROOT."""
+
+ROWS_AT_ONCE = 10_000
+"""Rows of a file between two looks at whether the import was cancelled."""
 
 NO_RIGHT = "You may not do this, or not any more. Nothing was changed."
 
@@ -66,14 +70,24 @@ def carry_out(import_: Import, progress: Unnoted) -> None:
     layout = Layout.from_json(import_.layout)
     with opened_source(Path(import_.file.path), layout) as source:
         progress.begin("reading", source.total)
-        rows = read_rows(source.rows, layout, settings.DEFAULT_REGION)
-        given = stage(rows, lambda count: progress.at(source.position(), count))
+        given = Given()
+        rows = _watched(source.rows, lambda: progress.at(source.position(), given.rows))
+        stage(read_rows(rows, layout, settings.DEFAULT_REGION), given)
+        progress.at(source.position(), given.rows)
     _check(import_, given)
     with transaction.atomic():
         target = locked_target(import_)
         written = Writer(import_, lambda total: progress.begin("writing", total), progress.at).write(given.numbers)
         _end(import_, given, written)
         _note(import_, target, written)
+
+
+def _watched(rows: Rows, look: Callable[[], None]) -> Rows:
+    """The rows, with a look now and then at whether to go on, also where a million of them are blank."""
+    for count, row in enumerate(rows, start=1):
+        yield row
+        if not count % ROWS_AT_ONCE:
+            look()
 
 
 def take_back(import_: Import, progress: Unnoted) -> None:

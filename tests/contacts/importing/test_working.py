@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from calls.contacts.importing import Layout, apply, cancel, confirm, lost, staging, steps, undo, waiting_for, work
+from calls.contacts.importing import Layout, apply, cancel, confirm, lost, steps, undo, waiting_for, work, working
 from calls.contacts.importing import progress as noted
 from calls.models import Contact, ContactGroup, Import, ImportState, User
 from calls.models.importing import Existing
@@ -26,7 +26,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker has to do it, ten rows at a time, and tells of each step."""
     monkeypatch.setattr(steps, "INLINE_BYTES", 0)
     monkeypatch.setattr(steps, "INLINE_ROWS", 0)
-    monkeypatch.setattr(staging, "ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(working, "ROWS_AT_ONCE", 10)
     monkeypatch.setattr(apply, "ROWS_AT_ONCE", 10)
     monkeypatch.setattr(noted, "SECONDS", 0.0)
 
@@ -73,7 +73,7 @@ def test_a_worker_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert import_.state == ImportState.DONE
     assert [(step, rows) for step, _, _, rows in seen][:6] == [
         ("reading", 0),
-        *(("reading", rows) for rows in (10, 20, 30, 40)),
+        *(("reading", rows) for rows in (9, 19, 29, 39)),
         ("reading", 41),
     ]
     assert {total for step, _, total, _ in seen if step == "reading"} == {len(FILE)}
