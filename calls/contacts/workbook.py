@@ -13,7 +13,7 @@ import json
 import resource
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -38,7 +38,15 @@ MAX_CELL = 131_072
 OLD_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """How old workbooks (.xls) begin, and the wrapping of encrypted ones."""
 
-_ROWS_AT_ONCE = 1_000
+MAX_ROW = 1024 * 1024
+"""Characters of a row, as JSON."""
+
+_ROWS_AT_ONCE, _TEXT_AT_ONCE = 1_000, 1024 * 1024
+LONGEST_LINE = 4 * (_TEXT_AT_ONCE + MAX_ROW + _ROWS_AT_ONCE + 10)
+"""Bytes of the longest line that is written."""
+
+_SHEET_NAME, _OTHER_SHEETS = 100, 1_000
+"""Characters of a sheet's name, and further sheets, that are told."""
 
 TOO_LARGE = (
     "The workbook needs too much memory when it is opened. Perhaps it has formats or single cells far below or beside "
@@ -55,6 +63,9 @@ PROTECTED = (
 EMPTY = "The workbook has no visible sheet with anything in it."
 
 
+_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
 class Refused(Exception):
     """The workbook can't be used; `str()` says why, for a person."""
 
@@ -64,11 +75,11 @@ def main() -> None:
     _bound_this_process()
     try:
         for line in _lines(Path(sys.argv[1]), int(sys.argv[2])):
-            sys.stdout.write(json.dumps(line) + "\n")
+            sys.stdout.write(line + "\n")
     except Refused as error:
-        sys.stdout.write(json.dumps({"refused": str(error)}) + "\n")
+        sys.stdout.write(_json({"refused": str(error)}) + "\n")
     except MemoryError:
-        sys.stdout.write(json.dumps({"refused": TOO_LARGE}) + "\n")
+        sys.stdout.write(_json({"refused": TOO_LARGE}) + "\n")
 
 
 def _bound_this_process() -> None:
@@ -78,7 +89,7 @@ def _bound_this_process() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
-def _lines(path: Path, most: int) -> Iterator[Any]:
+def _lines(path: Path, most: int) -> Iterator[str]:
     if zipfile.is_zipfile(path):
         _check_unpacked(path)
     try:
@@ -87,10 +98,23 @@ def _lines(path: Path, most: int) -> Iterator[Any]:
         raise Refused(PROTECTED) from None
     except CalamineError:
         raise Refused(PROTECTED if _is_encrypted(path) else DAMAGED) from None
-    yield {"sheet": sheet.name, "others": others, "rows": sheet.end[0] + 1 if sheet.end else 0}
-    rows = islice(_rows(sheet), most)
-    while some := list(islice(rows, _ROWS_AT_ONCE)):
-        yield some
+    others = [name[:_SHEET_NAME] for name in others[:_OTHER_SHEETS]]
+    yield _json({"sheet": sheet.name[:_SHEET_NAME], "others": others, "rows": sheet.end[0] + 1 if sheet.end else 0})
+    yield from _batches(islice(_rows(sheet), most))
+
+
+def _batches(rows: Iterable[str]) -> Iterator[str]:
+    """The rows as JSON, many at once, but not more than memory has room for."""
+    some: list[str] = []
+    length = 0
+    for row in rows:
+        some.append(row)
+        length += len(row)
+        if len(some) == _ROWS_AT_ONCE or length >= _TEXT_AT_ONCE:
+            yield f"[{','.join(some)}]"
+            some, length = [], 0
+    if some:
+        yield f"[{','.join(some)}]"
 
 
 def _is_encrypted(path: Path) -> bool:
@@ -131,14 +155,20 @@ def _first_sheet(workbook: CalamineWorkbook) -> tuple[CalamineSheet, list[str]]:
     raise Refused(EMPTY)
 
 
-def _rows(sheet: CalamineSheet) -> Iterator[tuple[int, list[Any]]]:
+def _rows(sheet: CalamineSheet) -> Iterator[str]:
+    """The rows that are not blank, each as JSON."""
     for number, cells in enumerate(sheet.iter_rows(), start=1):
         if any(cell != "" for cell in cells):
-            yield number, [cell if isinstance(cell, str | float | int) else _moment(cell) for cell in cells]
             if any(isinstance(cell, str) and len(cell) > MAX_CELL for cell in cells):
                 raise Refused(
                     f"Row {number:,} has a cell of more than {MAX_CELL:,} characters. Shorten it, then upload it again."
                 )
+            row = _json((number, [cell if isinstance(cell, str | float | int) else _moment(cell) for cell in cells]))
+            if len(row) > MAX_ROW:
+                raise Refused(
+                    f"Row {number:,} has more than {MAX_ROW:,} characters. Shorten its cells, then upload it again."
+                )
+            yield row
 
 
 def _moment(value: Any) -> dict[str, str]:

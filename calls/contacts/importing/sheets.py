@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from calls.contacts.importing.problems import UploadError
 from calls.contacts.repair import CellValue
-from calls.contacts.workbook import DAMAGED, TOO_LARGE
+from calls.contacts.workbook import DAMAGED, LONGEST_LINE, TOO_LARGE
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,9 @@ def _rows(process: "subprocess.Popen[bytes]", out: IO[bytes]) -> Iterator[tuple[
 
 def _next(process: "subprocess.Popen[bytes]", out: IO[bytes]) -> Any:
     """What the process says next; None if it has said everything."""
-    line = out.readline()
+    line = out.readline(LONGEST_LINE)
+    if len(line) == LONGEST_LINE:
+        raise UploadError(DAMAGED)
     if not line.endswith(b"\n"):
         if ended := process.wait():
             raise UploadError(_why(ended))

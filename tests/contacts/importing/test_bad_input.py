@@ -66,6 +66,10 @@ def cells_at(*places: str) -> bytes:
     return f'<worksheet {space}><dimension ref="A1:XFD1048576"/><sheetData>{rows}</sheetData></worksheet>'.encode()
 
 
+LONG_ROW = cells_at("A1").replace(
+    b'<c r="A1"><v>1</v></c>',
+    b"".join(b'<c t="str" r="%c1"><v>%s</v></c>' % (letter, b"1" * 130_000) for letter in b"ABCDEFGHI"),
+)
 LONG_CELL = cells_at("A1").replace(b"<c ", b'<c t="str" ').replace(b"<v>1", b"<v>" + b"1" * 140_000)
 LIST = [["Name", "Mobile"], ["Asha", number(1)]]
 OLD = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1000)
@@ -95,6 +99,7 @@ ENCRYPTED = OLD + "EncryptedPackage".encode("utf-16-le") + bytes(500)
         ),
         (xlsx(LIST, sheet=cells_at("A1", "XFD1048576")), "or save the sheet as CSV"),
         (xlsx(LIST, sheet=LONG_CELL), "Row 1 has a cell of more than 131,072 characters"),
+        (xlsx(LIST, sheet=LONG_ROW), "Row 1 has more than 1,048,576 characters. Shorten its cells"),
         (b'name,mobile\nAsha,1\n"Ravi,2\n', 'Line 3 has a quote (") that is not closed'),
         (b'name,mobile\n"Asha"x,1\n', 'Line 2 has a quote (") that is not closed, or text behind one. Mend it'),
         (b'name,mobile\n"' + b"Asha,1\n" * 30_000, "Line 2 has a cell of more than 131,072 characters, or a quote"),

@@ -1,5 +1,7 @@
 """However large a file, its rows and its cells are, an import keeps little of it in memory, and can be cancelled."""
 
+import io
+import subprocess
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -7,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from calls.contacts.importing import Layout, Role, UploadError, preview, refused_lines, staging, working
+from calls.contacts import workbook
+from calls.contacts.importing import Layout, Role, UploadError, preview, refused_lines, sheets, staging, working
 from calls.contacts.importing.progress import Cancelled, Unnoted
 from calls.contacts.importing.reading import unique_titles
 from calls.contacts.importing.source import Rows, opened_source
@@ -133,3 +136,18 @@ def test_titles_of_thousands_of_equal_columns() -> None:
     titles = unique_titles(["City", "City 2", "", *["City"] * 20_000, ""], 20_004)
     assert len(set(titles)) == 20_004
     assert titles[:5] == ("City", "City 2", "Column 3", "City 3", "City 4")
+
+
+def test_rows_of_a_workbook_come_in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbook, "_TEXT_AT_ONCE", 100)
+    monkeypatch.setattr(workbook, "_ROWS_AT_ONCE", 5)
+    long, short = [f'"{"x" * 60}"'] * 3, ["1"] * 6
+    assert [piece.count(",") + 1 for piece in workbook._batches([*long, *short])] == [2, 5, 2]
+
+
+def test_what_reads_a_workbook_is_not_listened_to_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheets, "LONGEST_LINE", 1_000)
+    with subprocess.Popen(["/usr/bin/sleep", "60"]) as process:
+        with pytest.raises(UploadError, match="it is damaged"):
+            sheets._next(process, io.BytesIO(b"[" * 5_000))
+        process.kill()
