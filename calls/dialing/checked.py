@@ -3,7 +3,6 @@
 The facts are those of `Batch.rules`, written down at each hand-over; here they are said in words.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,12 +10,13 @@ from typing import Any
 
 from django.db.models import OuterRef, Subquery
 
+from calls.dialing.hours import in_days
+from calls.dialing.rules import digest_of
 from calls.exports.cells import plain
 from calls.models import Batch, Call, CallGroup, GroupState, KeptBy, Sound, Traffic
 from calls.obd.statuses import Status
 
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-EVERY_DAY = len(WEEKDAYS)
+NOT_CHECKED = "not checked: the carrier holds the numbers"
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,8 @@ def _kept_audio(batches: Iterable[Batch]) -> dict[str, str]:
 
 def _checked(entry: dict[str, Any], group: CallGroup, kept: dict[str, str]) -> Checked:
     played = entry.get("played") or {}
-    traffic, holiday, cap = entry.get("traffic", ""), entry.get("holiday", ""), entry.get("cap")
+    traffic, holiday = entry.get("traffic", ""), entry.get("holiday", "")
+    numbers_known = entry.get("numbers_known", True)
     return Checked(
         at=datetime.fromisoformat(entry["at"]),
         rings_at=datetime.fromisoformat(entry.get("rings_at") or entry["at"]),
@@ -126,10 +127,10 @@ def _checked(entry: dict[str, Any], group: CallGroup, kept: dict[str, str]) -> C
         place=entry.get("place", ""),
         local=[f"{when} ({zone})" for zone, when in entry.get("local", {}).items()],
         hours=entry.get("hours", ""),
-        weekdays=_weekdays(entry.get("weekdays", [])),
+        weekdays=in_days(entry["weekdays"]) if "weekdays" in entry else "",
         holidays=_holidays(entry.get("holidays", False), holiday),
-        cap="no limit" if cap is None else f"at most {cap} a day",
-        lists=[_list(each) for each in entry.get("lists", [])],
+        cap=_cap(entry.get("cap")) if numbers_known else NOT_CHECKED,
+        lists=[_list(each) for each in entry.get("lists", [])] if numbers_known else [NOT_CHECKED],
         override=_override(entry.get("override")),
         reference=played.get("reference", ""),
         sha256=played.get("sha256", ""),
@@ -137,8 +138,8 @@ def _checked(entry: dict[str, Any], group: CallGroup, kept: dict[str, str]) -> C
     )
 
 
-def _weekdays(days: Sequence[int]) -> str:
-    return "every day" if len(days) == EVERY_DAY else ", ".join(WEEKDAYS[day] for day in days)
+def _cap(cap: int | None) -> str:
+    return "no limit" if cap is None else f"at most {cap} a day"
 
 
 def _holidays(looked_at: bool, holiday: str) -> str:
@@ -166,11 +167,6 @@ def _still(played: dict[str, Any], group: CallGroup, kept: dict[str, str]) -> bo
     if not sha256:
         return None
     return bool((kept.get(reference) if reference else digest_of(group.message)) == sha256)
-
-
-def digest_of(message: str) -> str:
-    """The SHA-256 of a message that is spoken."""
-    return hashlib.sha256(message.encode()).hexdigest()
 
 
 # --- Not handed over -----------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 A number can be in several time zones at once (:mod:`calls.dialing.places`); then all of their clocks must allow it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache, reduce
@@ -16,11 +16,10 @@ from django.utils import timezone
 
 from calls.dialing.places import country, zones
 from calls.models import CallingRule
+from calls.models.rules import WEEKDAYS
 
 HORIZON = timedelta(days=14)
 """Where people may not be called for so long, they count as never."""
-
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 Window = tuple[datetime, datetime]
 """From the first moment in which a phone may ring up to, and without, the second; aware."""
@@ -137,7 +136,7 @@ class Rule:
         """When people may be called, by their own clocks: "09:00-21:00, Mon to Sat, not on public holidays"."""
         parts = [str(self.hours)]
         if len(self.weekdays) < len(WEEKDAYS):
-            parts.append(_days(sorted(self.weekdays)))
+            parts.append(in_days(self.weekdays))
         if self.holidays:
             parts.append("not on public holidays")
         return ", ".join(parts)
@@ -174,13 +173,15 @@ def their_clock(place: str, at: datetime) -> str:
     return f"{' to '.join([shown[0], *shown[1:][-1:]])} in {in_words(place)}"
 
 
-def _days(weekdays: list[int]) -> str:
-    if not weekdays:
-        return "on no day"
-    first, last = weekdays[0], weekdays[-1]
-    if len(weekdays) > 2 and weekdays == [*range(first, last + 1)]:
-        return f"{WEEKDAYS[first]} to {WEEKDAYS[last]}"
-    return ", ".join(WEEKDAYS[day] for day in weekdays)
+def in_days(weekdays: Collection[int]) -> str:
+    """Days of the week, from 0 (Monday) to 6, in words: "every day", "Mon to Fri", "Mon, Wed", "on no day"."""
+    days = sorted(weekdays)
+    names = [WEEKDAYS[day][:3] for day in days]
+    if len(days) == len(WEEKDAYS):
+        return "every day"
+    if len(days) > 2 and days == [*range(days[0], days[-1] + 1)]:
+        return f"{names[0]} to {names[-1]}"
+    return ", ".join(names) or "on no day"
 
 
 @lru_cache(maxsize=10_000)

@@ -269,8 +269,11 @@ def may_ring_again(group: CallGroup, batch: Batch, carrier: Carrier) -> bool:
 
 
 def checked(group: CallGroup, batch: Batch, rules: Rules, now: datetime) -> dict[str, Any]:
-    """What is written down of the checks before a hand-over at `now`: an entry of `Batch.rules`."""
-    rule, place = rules.rule, batch.place
+    """What is written down of the checks before a hand-over at `now`: an entry of `Batch.rules`.
+
+    Where the carrier holds the numbers, no list and no cap could be checked.
+    """
+    rule, place, numbers_known = rules.rule, batch.place, bool(batch.last)
     overridden = bool(group.override_reason)
     return {
         "at": now.isoformat(),
@@ -282,20 +285,18 @@ def checked(group: CallGroup, batch: Batch, rules: Rules, now: datetime) -> dict
         "weekdays": sorted(rule.weekdays),
         "holidays": rule.holidays,
         "holiday": rule.holiday(place, rules.rings_at),
-        "cap": rule.cap,
+        "numbers_known": numbers_known,
+        "cap": rule.cap if numbers_known else None,
         "retries": group.retries if overridden else rules.retries,
-        "lists": [
-            {
-                "id": each.pk,
-                "name": each.name,
-                "version": each.version,
-                "scrubbed_on": each.scrubbed_on and each.scrubbed_on.isoformat(),
-            }
-            for each in rules.lists.values()
-        ],
+        "lists": [_listed(each) for each in rules.lists.values()] if numbers_known else [],
         "override": _override(group) if overridden else None,
         "played": _played(group),
     }
+
+
+def _listed(each: SuppressionList) -> dict[str, Any]:
+    scrubbed_on = each.scrubbed_on and each.scrubbed_on.isoformat()
+    return {"id": each.pk, "name": each.name, "version": each.version, "scrubbed_on": scrubbed_on}
 
 
 def _override(group: CallGroup) -> dict[str, str]:
@@ -307,6 +308,11 @@ def _played(group: CallGroup) -> dict[str, str]:
     """What is heard, by its reference and the SHA-256 of the portal's own file, or by that of the message."""
     number, _, kind = group.play.partition(".")
     if not kind:
-        return {"reference": "", "sha256": hashlib.sha256(group.message.encode()).hexdigest()}
+        return {"reference": "", "sha256": digest_of(group.message)}
     sound = Sound.objects.filter(number=number).first() if kind == "sound" else None
     return {"reference": group.play, "sha256": sound.sha256 if sound else ""}
+
+
+def digest_of(message: str) -> str:
+    """The SHA-256 of a message that is spoken."""
+    return hashlib.sha256(message.encode()).hexdigest()

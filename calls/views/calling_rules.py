@@ -10,12 +10,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from calls.dialing.hours import Rule
+from calls.dialing.hours import Rule, in_days
 from calls.dialing.steer import rules_changed
 from calls.dialing.tryout import try_number
 from calls.forms.calling_rules import CallingRuleForm, NumberTried
 from calls.models import CallingRule, Traffic
-from calls.models.rules import WEEKDAYS
 
 DAYS_SHOWN = 6
 """How many further closed days are listed."""
@@ -34,8 +33,7 @@ class Shown:
     @property
     def weekdays(self) -> str:
         """The days of the week on which calls are made, in words."""
-        names = [name[:3] for day, name in enumerate(WEEKDAYS) if day in self.rule.weekdays]
-        return "every day" if len(names) == len(WEEKDAYS) else ", ".join(names)
+        return in_days(self.rule.weekdays)
 
     @property
     def closed_days(self) -> list[date]:

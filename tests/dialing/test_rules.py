@@ -9,6 +9,7 @@ from pytest_django import Settings
 
 from calls.carriers.base import Accepted, NotTaken, Refused, Report, Unconfirmed
 from calls.dialing import handover, progress, steer
+from calls.dialing.checked import NOT_CHECKED, records
 from calls.dialing.explain import explain
 from calls.dialing.situation import situations
 from calls.models import (
@@ -452,6 +453,7 @@ def test_what_was_checked_is_written_down(operator: User, carrier: Carrier) -> N
         "weekdays": [0, 1, 2, 3, 4, 5, 6],
         "holidays": False,
         "holiday": "",
+        "numbers_known": True,
         "cap": 4,
         "retries": 0,
         "override": None,
@@ -460,6 +462,19 @@ def test_what_was_checked_is_written_down(operator: User, carrier: Carrier) -> N
     assert {"id": listed.pk, "name": "Register", "version": 1, "scrubbed_on": "2026-11-01"} in lists
     assert len(lists) == SuppressionList.objects.count()
     assert first["at"] == second["at"]
+
+
+def test_where_the_carrier_holds_the_numbers_lists_and_cap_are_not_checked(operator: User, carrier: Carrier) -> None:
+    cap(4)
+    contacts = make_group(carrier_group="vip")
+    group = make_call_group(operator, [], contact_groups=(contacts.pk,), carrier_group="vip")
+    handover.hand_over(group.pk, 0)
+    (entry,) = batch(group).rules or []
+    assert (entry["numbers_known"], entry["lists"], entry["cap"]) == (False, [], None)
+    progress.record(group.pk, [Report(number(0), "QUEUED")], "carrier", NOON)
+    (record,) = records([call(group)])
+    (checked,) = record.checks
+    assert (checked.cap, checked.lists) == (NOT_CHECKED, [NOT_CHECKED])
 
 
 def test_a_message_is_known_by_its_text(operator: User, carrier: Carrier) -> None:

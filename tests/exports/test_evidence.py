@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from calls.dialing.checked import digest_of
 from calls.dialing.handover import hand_over
+from calls.dialing.rules import digest_of
 from calls.models import APIKey, Batch, Call, CallGroup, Outcome, PlannedCall, Suppression, SuppressionList, User
 from tests.audit.rows import text_of
 from tests.exports.saved import export, rows_of
@@ -73,7 +73,7 @@ def test_what_was_checked_is_on_the_page_of_the_call(web: Client, group: CallGro
         "Started by boss with API key A",
         "2026-11-23 08:32 +00:00 (Europe/London)",
         "Promotional",
-        "08:00-20:00, Mon, Tue, Wed, Thu, Fri",
+        "08:00-20:00, Mon to Fri",
         "not called on them; it was none",
         "at most 2 a day",
         "Register, version 12, scrubbed on 1 Nov 2026",
@@ -102,6 +102,13 @@ def test_other_rules_in_words(web: Client, group: CallGroup) -> None:
     assert "that day was Diwali" in shown
     assert "Do not call, version 1, never scrubbed" in shown
     assert "Flood warning (boss, 23 Nov 2026, 13:30:00 IST" in second
+
+
+def test_lists_and_cap_of_a_group_that_the_carrier_holds(web: Client, group: CallGroup) -> None:
+    written(group, {"numbers_known": False, "cap": None, "lists": []})
+    shown = call_page(web, group)
+    assert "Calls a day not checked: the carrier holds the numbers" in shown
+    assert "Suppression lists not checked: the carrier holds the numbers" in shown
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def group_of(
 def _call(group: CallGroup, n: int, status: str, sent: datetime) -> Call:
     call = Call(call_group=group, n=n, number=number(n), status=status, created_at=group.created_at)
     if status != HELD:
-        call.handed_over_at = sent
+        call.handed_over_at, call.rings = sent, 1
         call.timeline = [event(sent, "SENDING", "portal")]
     if status in FINAL:
         call.ended_at = sent + timedelta(seconds=40)
