@@ -56,7 +56,7 @@ def settle_not_placed(group: CallGroup, batch: Batch, note: str, source: str = P
     batch.check_at, batch.settled = None, note[:LONGEST_NOTE]
     if group.state == GroupState.CANCELLED:
         batch.state = BatchState.CANCELLED
-        move(unconfirmed, Status.CANCELLED, source, note[:200], rings=0, ended_at=now)
+        move(unconfirmed, Status.CANCELLED, source, note[:200], handed_over_at=None, rings=0, ended_at=now)
     else:
         batch.state, batch.due_at, batch.sent_at = BatchState.PENDING, now, None
         move(unconfirmed, Status.HELD, source, note[:200], handed_over_at=None, rings=0)

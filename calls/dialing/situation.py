@@ -20,7 +20,7 @@ from calls.models import (
     RequestKind,
     Tally,
 )
-from calls.obd.statuses import CANCELLED, COMPLETED, NOT_REACHED, REJECTED, UNCONFIRMED
+from calls.obd.statuses import COMPLETED, NOT_REACHED, REJECTED, UNCONFIRMED
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,7 @@ class Situation:
     @property
     def handed_over(self) -> int:
         """Calls that left the portal; nobody can take them back."""
-        group = self.group
-        # In a call group that goes on, CANCELLED is what the carrier said of a call that it had.
-        cancelled = self.count(CANCELLED) if group.state == GroupState.CANCELLED else 0
-        return group.total - group.held - cancelled
+        return self.group.total - self.group.held - self.group.not_made
 
     @property
     def at_carrier(self) -> int:

@@ -197,6 +197,7 @@ class CallGroup(models.Model):
     total = models.PositiveBigIntegerField(default=0)
     held = models.PositiveBigIntegerField(default=0)
     open = models.PositiveBigIntegerField(default=0, help_text="Calls whose status is not final.")
+    not_made = models.PositiveBigIntegerField(default=0, help_text="Calls that ended without being handed over.")
     version = models.PositiveBigIntegerField(default=0)
     ended_at = models.DateTimeField(null=True)
 
@@ -304,6 +305,9 @@ class Batch(models.Model):
     checked_at = models.DateTimeField(null=True, help_text="When the carrier last told us about these calls.")
     check_at = models.DateTimeField(null=True, help_text="When to ask the carrier next; null: nothing to ask.")
     checks = models.PositiveIntegerField(default=0, help_text="Questions since something last changed.")
+    repeats = models.BooleanField(
+        default=False, db_default=False, help_text="Whether its request is to be made again if it may be."
+    )
 
     class Meta:
         verbose_name_plural = "batches"
@@ -311,7 +315,7 @@ class Batch(models.Model):
         indexes = [
             models.Index(fields=["check_at"], condition=models.Q(check_at__isnull=False), name="batch_to_check"),
             models.Index(
-                fields=["call_group", "state"],
+                fields=["call_group", "state", "due_at", "first"],
                 condition=models.Q(state__in=["pending", "sending", "unconfirmed"]),
                 name="batch_unsettled",
             ),
@@ -346,7 +350,8 @@ COUNT_SQL = f"""
     ), of_group AS (
         SELECT call_group_id, sum(calls) AS total,
             coalesce(sum(calls) FILTER (WHERE status = 'HELD'), 0) AS held,
-            coalesce(sum(calls) FILTER (WHERE status NOT IN ({FINAL_SQL})), 0) AS open
+            coalesce(sum(calls) FILTER (WHERE status NOT IN ({FINAL_SQL})), 0) AS open,
+            coalesce(sum(calls) FILTER (WHERE status IN ({FINAL_SQL}) AND quarter IS NULL), 0) AS not_made
         FROM change GROUP BY call_group_id
     ), tallied AS (
         INSERT INTO calls_tally AS t (call_group_id, status, calls, seconds)
@@ -362,7 +367,8 @@ COUNT_SQL = f"""
         HAVING sum(c.calls) <> 0 OR sum(c.seconds) <> 0
     )
     UPDATE calls_callgroup AS g
-    SET total = g.total + o.total, held = g.held + o.held, open = g.open + o.open, version = g.version + 1,
+    SET total = g.total + o.total, held = g.held + o.held, open = g.open + o.open,
+        not_made = g.not_made + o.not_made, version = g.version + 1,
         ended_at = CASE WHEN g.open + o.open > 0 THEN NULL ELSE coalesce(g.ended_at, now()) END
     FROM of_group AS o WHERE g.id = o.call_group_id;
     RETURN NULL;

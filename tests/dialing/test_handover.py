@@ -9,7 +9,9 @@ from django.utils import timezone
 
 from calls.carriers.base import Accepted, NotTaken, Order, Refused, Stopped, Unconfirmed
 from calls.dialing import handover, steer
-from calls.models import Batch, BatchState, CallGroup, CarrierState, GroupState, Suppression, User, Waits
+from calls.dialing.situation import Situation, situations
+from calls.models import Batch, BatchState, Call, CallGroup, CarrierState, GroupState, Suppression, User, Waits
+from calls.obd.statuses import Status
 from tests.dialing.helpers import Carrier, at_the_same_moment, batch, call, freeze, jobs, statuses, use
 from tests.factories import make_call_group, make_group, make_user, number
 
@@ -36,6 +38,11 @@ def in_batches_of(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def states(group: CallGroup) -> list[str]:
     return list(group.batches.order_by("first").values_list("state", flat=True))
+
+
+def situation(group: CallGroup) -> Situation:
+    group.refresh_from_db()
+    return situations([group], timezone.now())[0]
 
 
 def health() -> CarrierState:
@@ -136,6 +143,29 @@ def test_a_number_suppressed_since_the_start_is_not_handed_over(operator: User, 
     assert dropped.handed_over_at is None
     assert dropped.timeline[-1][1:3] == ["DND", "portal"]
     assert "suppression" in dropped.timeline[-1][4]
+
+
+def test_what_never_left_the_portal_is_not_handed_over(operator: User, carrier: Carrier) -> None:
+    """Suppressed at the last moment, cancelled while held, cancelled after nobody knew; one went out."""
+    group = make_call_group(operator, 2)
+    suppressed = Suppression.objects.create(number=number(1), reason="Just wrote to us.")
+    handover.hand_over(group.pk, 0)
+    assert situation(group).handed_over == 1
+    # The carrier's word for a call that it had.
+    Call.objects.filter(call_group=group, n=1).update(status=Status.CANCELLED)
+    assert situation(group).handed_over == 1
+
+    suppressed.delete()
+    held, unknown = make_call_group(operator, 2), make_call_group(operator, 2)
+    assert situation(held).handed_over == 0
+    steer.cancel(held.pk, operator)
+    assert situation(held).handed_over == 0
+    carrier.answer = Unconfirmed("Timed out.")
+    handover.hand_over(unknown.pk, 0)
+    assert situation(unknown).handed_over == 2
+    steer.cancel(unknown.pk, operator)
+    steer.settle(batch(unknown).pk, operator, placed=False)
+    assert situation(unknown).handed_over == 0
 
 
 def test_a_batch_that_is_suppressed_whole_is_not_sent(

@@ -58,6 +58,7 @@ def assert_counts_are_right(group: CallGroup) -> None:
     group.refresh_from_db()
     unfinished = sum(count for status, count in counted.items() if status not in FINAL)
     assert (group.total, group.held, group.open) == (len(calls), counted["HELD"], unfinished)
+    assert group.not_made == sum(call.status in FINAL and call.handed_over_at is None for call in calls)
     assert (group.ended_at is None) == (unfinished > 0)
 
 
@@ -84,6 +85,19 @@ def test_updating_one_and_many(operator: User) -> None:
     Call.objects.bulk_update(calls[2:5], ["status", "duration"])
     assert_counts_are_right(group)
     assert tallies(group)["COMPLETED"] == (2, 17)
+
+
+def test_what_ended_without_being_handed_over(operator: User) -> None:
+    group = empty_group(operator)
+    make_calls(group, *["HELD"] * 4)
+    Call.objects.filter(call_group=group, n__gte=2).update(status=Status.QUEUED, handed_over_at=NOON)
+    assert_counts_are_right(group)
+    Call.objects.filter(call_group=group, n__lte=3).update(status=Status.CANCELLED)
+    assert_counts_are_right(group)
+    assert group.not_made == 1
+    Call.objects.filter(call_group=group, n=4).update(status=Status.DND, handed_over_at=None)
+    assert_counts_are_right(group)
+    assert group.not_made == 2
 
 
 def test_deleting(operator: User) -> None:
