@@ -119,6 +119,21 @@ def test_a_schedule_outside_the_hours_is_kept_by_the_portal(
     assert carrier.orders[0].schedule_time is None
 
 
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_the_delay_that_the_carrier_waits_for_counts(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, scheduled: bool
+) -> None:
+    """The last moment for it is so much earlier."""
+    last = EVENING - timedelta(minutes=10)
+    for late, at_once in ((0, True), (1, False)):
+        at = last + timedelta(seconds=late)
+        freeze(monkeypatch, NOON)
+        group = make_call_group(operator, 1, delay=600, waits=Waits.CARRIER, schedule_time=at if scheduled else None)
+        freeze(monkeypatch, NOON if scheduled else at)
+        group.batches.update(due_at=NOON)
+        assert bool(handover.claim(group.pk, 0)) == at_once
+
+
 def test_hours_that_change_count_at_once(operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch) -> None:
     freeze(monkeypatch, EVENING + timedelta(seconds=1))
     group = make_call_group(operator, 1)
@@ -177,6 +192,18 @@ def test_lists_that_apply(
     if not called:
         why = "On the suppression list “Register”: Asked in a letter."
         assert call(group).timeline[-1][4] == planned.planned.get().reason == why
+
+
+@pytest.mark.parametrize(("ends_on", "called"), [("2026-11-20", True), ("2026-11-21", False)])
+def test_lists_apply_by_the_day_of_the_ring(operator: User, carrier: Carrier, ends_on: str, called: bool) -> None:
+    """The carrier has the call the day before."""
+    options: dict[str, Any] = {"schedule_time": NOON + timedelta(days=1), "waits": Waits.CARRIER}
+    group = make_call_group(operator, 1, **options)
+    listed = SuppressionList.objects.create(name="Register", ends_on=ends_on)
+    Suppression.objects.create(list=listed, number=number(0), reason="Asked in a letter.")
+    handover.hand_over(group.pk, 0)
+    assert statuses(group) == (["QUEUED"] if called else ["DND"])
+    assert make_request(operator, number(0), **options).callable == called
 
 
 def test_a_number_on_two_lists_is_one_number(operator: User, carrier: Carrier) -> None:
@@ -308,6 +335,31 @@ def test_what_the_carrier_waits_with_counts_on_the_day_that_it_rings(operator: U
     handover.hand_over(later.pk, 0)
     assert make_request(operator, number(0), schedule_time=tomorrow + timedelta(hours=1)).capped == 1
     assert make_request(operator, number(0)).callable == 1
+
+
+def test_a_delay_over_midnight_counts_on_the_next_day(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.CALLING_HOURS = "00:00-24:00"
+    cap(1)
+    freeze(monkeypatch, NOON.replace(hour=23, minute=55))
+    handover.hand_over(make_call_group(operator, 1, delay=600, waits=Waits.CARRIER).pk, 0)
+    assert make_request(operator, number(0)).callable == 1
+    freeze(monkeypatch, NOON + timedelta(days=1))
+    assert make_request(operator, number(0)).capped == 1
+
+
+def test_retries_after_midnight_count_on_the_next_day(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.CALLING_HOURS = "00:00-24:00"
+    cap(3)
+    tomorrow = make_call_group(operator, 1, schedule_time=NOON + timedelta(days=1), waits=Waits.CARRIER)
+    handover.hand_over(tomorrow.pk, 0)
+    freeze(monkeypatch, NOON.replace(hour=23, minute=50))
+    assert make_request(operator, number(0), retries=2).callable == 1
+    freeze(monkeypatch, NOON.replace(hour=23, minute=59))
+    assert make_request(operator, number(0), retries=2).capped == 1
 
 
 @pytest.mark.parametrize(("calls", "given"), [(None, 2), (3, 2), (2, 1), (1, 0)])
