@@ -206,10 +206,10 @@ def send(mine: Turn, batch: Batch, order: Order) -> None:
 def repeat_unconfirmed(call_group_id: int, lane: int) -> None:
     """Make the requests of this lane's unconfirmed batches again where the carrier would not place them twice.
 
-    A batch is *sending* meanwhile, so that nobody settles it; its calls stay unconfirmed unless the carrier takes it.
+    Each once, and once more whenever the carrier was asked about it in vain, which becomes rare. A batch is *sending* meanwhile, so that nobody settles it; its calls stay unconfirmed unless the carrier takes it.
     """
     group = CallGroup.objects.get(pk=call_group_id)
-    for batch in group.batches.filter(lane=lane, state=BatchState.UNCONFIRMED).order_by("first"):
+    for batch in group.batches.filter(lane=lane, state=BatchState.UNCONFIRMED, repeats=True).order_by("first"):
         if not _may_repeat(group, batch):
             continue
         try:
@@ -227,6 +227,7 @@ def _may_repeat(group: CallGroup, batch: Batch) -> bool:
 def _claim_again(batch: Batch) -> bool:
     with transaction.atomic():
         group = locked(batch.call_group_id)
+        rules.lock_cap(group)
         batch.refresh_from_db()
         if not _may_repeat(group, batch):
             return False
@@ -235,7 +236,10 @@ def _claim_again(batch: Batch) -> bool:
         checks = rules.rules_of(group, now, get_carrier(group.carrier))
         entry = rules.checked(group, batch, checks, now) | {"retries": rules.retries_of(batch)}
         claimed = again.update(
-            state=BatchState.SENDING, attempts=batch.attempts + 1, rules=[*(batch.rules or []), entry]
+            state=BatchState.SENDING,
+            attempts=batch.attempts + 1,
+            repeats=False,
+            rules=[*(batch.rules or []), entry],
         )
         batch.refresh_from_db()
         return bool(claimed)

@@ -127,6 +127,7 @@ def check(group: CallGroup, batches: Sequence[Batch]) -> None:
         if whole and question.group:
             _settle_by_absence(batch, question.group, listed)
         elif evidence.may_repeat(group, batch):
+            Batch.objects.filter(pk=batch.pk).update(repeats=True)
             hand_over_lane_later(group.pk, batch.lane, timezone.now())
         expire(group, batch)
         _check_later(group, batch, changed=bool(changed), answered=answered)

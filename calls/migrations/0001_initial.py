@@ -549,9 +549,9 @@ class Migration(migrations.Migration):
                 (
                     "repeats",
                     models.BooleanField(
-                        db_default=False,
-                        default=False,
-                        help_text="Whether its request is to be made again if it may be.",
+                        db_default=True,
+                        default=True,
+                        help_text="While unconfirmed: not repeated since the carrier was last asked.",
                     ),
                 ),
                 (

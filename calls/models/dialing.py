@@ -269,6 +269,7 @@ class KeptBy(models.TextChoices):
     """Which rule set the time before which a batch is not handed over."""
 
     HOURS = "hours"
+    NEVER = "never", "No calling hours at all: it is looked at again then"
 
 
 class Batch(models.Model):
@@ -306,7 +307,7 @@ class Batch(models.Model):
     check_at = models.DateTimeField(null=True, help_text="When to ask the carrier next; null: nothing to ask.")
     checks = models.PositiveIntegerField(default=0, help_text="Questions since something last changed.")
     repeats = models.BooleanField(
-        default=False, db_default=False, help_text="Whether its request is to be made again if it may be."
+        default=True, db_default=True, help_text="While unconfirmed: not repeated since the carrier was last asked."
     )
 
     class Meta:
