@@ -10,7 +10,7 @@ from django.db import connection
 from calls.carriers.base import Accepted, Carrier, Refused, Unconfirmed
 from calls.dialing import handover, progress, steer
 from calls.dialing.pacing import Turn, turn
-from calls.models import BatchState, CallGroup, CallingRule, CarrierState, Suppression
+from calls.models import BatchState, CallGroup, CallingRule, CarrierState, RequestKind, Suppression
 from tests.dialing import helpers
 from tests.dialing.helpers import batch, freeze, use
 from tests.factories import make_call_group, make_user, number
