@@ -1,14 +1,12 @@
 """Uploads go to a temporary file. One that is too large, or finds no room, ends with words, not with a crash."""
 
-import errno
 from typing import Any
 
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 
 from calls.contacts.importing import MAX_BYTES
-
-DISK_FULL = "There was no room left for the file on the disk of the portal. Free some space there, then try again."
+from calls.contacts.importing.problems import in_words
 
 
 class UploadHandler(TemporaryFileUploadHandler):
@@ -26,9 +24,9 @@ class UploadHandler(TemporaryFileUploadHandler):
         try:
             self.file.write(raw_data)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not (words := in_words(error)):
                 raise
-            self.file.problem = DISK_FULL  # type: ignore[attr-defined]
+            self.file.problem = words  # type: ignore[attr-defined]
             self.file.truncate(0)
 
 

@@ -11,6 +11,7 @@ from psycopg.errors import DiskFull
 from calls.audit import acting
 from calls.contacts.busy import Busy, short_wait
 from calls.contacts.combine import CannotCombine, Combination, carry_out, counts
+from calls.contacts.importing.problems import DATABASE_FULL
 from calls.dialing.jobs import change_groups_later
 from calls.models import ChangeState, ContactGroup, GroupChange, User
 from calls.models.combining import CANCELLABLE
@@ -18,11 +19,9 @@ from calls.models.combining import CANCELLABLE
 INLINE_LIMIT = 50_000
 """Up to so many contacts are looked at while the person waits; more in a worker."""
 
-DISK_FULL = "The disk of the database is full. Nothing was changed. Free some space, then try again."
-
 LOST_SQL = """
     SELECT c.id FROM calls_groupchange AS c
-    WHERE c.state IN ('counting', 'waiting', 'running') AND c.created_at > now() - interval '1 day'
+    WHERE c.state IN ('counting', 'waiting', 'running')
     AND coalesce(c.started_at, c.created_at) < %(overdue)s AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS j WHERE j.status IN ('todo', 'doing') AND j.lock = 'group-change-' || c.id
     )
@@ -85,7 +84,7 @@ def work(change: GroupChange, address: str = "") -> None:
     except OperationalError as error:
         if not isinstance(error.__cause__, DiskFull):
             raise
-        _fail(change, DISK_FULL)
+        _fail(change, DATABASE_FULL)
 
 
 def _work(change: GroupChange) -> None:
@@ -117,5 +116,5 @@ def _fail(change: GroupChange, error: str) -> None:
 
 
 def lost(overdue: datetime) -> "RawQuerySet[GroupChange]":
-    """The group changes of the last day that a worker should have, but whose job failed before `overdue` (aware)."""
+    """The group changes that a worker should have, but whose job failed before `overdue` (aware)."""
     return GroupChange.objects.raw(LOST_SQL, {"overdue": overdue})

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
 
-from calls.contacts.importing import MAX_BYTES, MAX_ROWS, Layout, Role
+from calls.contacts.importing import MAX_BYTES, MAX_ROWS, Layout, Role, may_import
 from calls.models import ContactGroup, Existing, Import, Suppression, SuppressionList, User
 from calls.uploads import problem_of
 
@@ -21,23 +21,8 @@ CONTACT_ROLES = {
 }
 SUPPRESSION_ROLES = {Role.NUMBER: "Phone number", Role.REASON: "Reason", Role.SKIP: "Leave out"}
 
-PERMISSIONS = {
-    Existing.SKIP: ("calls.add_contact", "calls.add_suppression"),
-    Existing.UPDATE: ("calls.change_contact", "calls.change_suppression"),
-    Existing.REPLACE: ("calls.delete_contact", "calls.delete_suppression"),
-}
-"""What it takes to do so with contacts, and with suppressed numbers."""
-
 LAST_HEADER = 1_000
 """The last row in which titles are looked for."""
-
-
-def may_import(user: User, target: ContactGroup | SuppressionList, existing: Existing = Existing.SKIP) -> bool:
-    """Whether this user may import into `target`, doing so with what is there already."""
-    of_contacts, of_suppressions = PERMISSIONS[existing]
-    if isinstance(target, ContactGroup):
-        return not target.held_by_carrier and user.has_perms(["calls.add_contact", of_contacts])
-    return target.takes_imports and user.has_perms(["calls.add_suppression", of_suppressions])
 
 
 class PastedField(forms.Field):

@@ -27,17 +27,20 @@ class ImportState(models.TextChoices):
 class Existing(models.TextChoices):
     """What happens to what is there already."""
 
-    SKIP = "skip", "Leave those that are there as they are, and add the others"
-    UPDATE = "update", "Update those that are there, and add the others"
-    REPLACE = "replace", "Replace everything: what is not in the file is removed"
+    SKIP = "skip"  # it stays as it is
+    UPDATE = "update"  # where the file says something
+    REPLACE = "replace"  # what the file does not have is removed
 
 
 class ImportQuerySet(models.QuerySet["Import"]):
     """Imports for a user."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """An import is its maker's alone."""
-        return self.filter(owner_id=user.pk or 0)
+        """An import is its maker's, and once it is confirmed also for users who see everything."""
+        own = models.Q(owner_id=user.pk or 0)
+        if isinstance(user, User) and user.sees_everything:
+            return self.filter(own | ~models.Q(state=ImportState.UPLOADED))
+        return self.filter(own)
 
 
 class Import(models.Model):
@@ -69,6 +72,7 @@ class Import(models.Model):
     first_id = models.BigIntegerField(null=True, help_text="What it added has IDs from here ...")
     last_id = models.BigIntegerField(null=True, help_text="... to here.")
     error = models.TextField(blank=True)
+    undone_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+", help_text="Who had it undone.")
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
@@ -86,7 +90,12 @@ class Import(models.Model):
         indexes = [models.Index(fields=["created_at"], name="import_age")]
 
     def __str__(self) -> str:
-        return f"Import of {self.filename or 'pasted text'}"
+        return f"Import of {self.source}"
+
+    @property
+    def source(self) -> str:
+        """Where the rows came from."""
+        return self.filename or "pasted text"
 
     @property
     def target(self) -> ContactGroup | SuppressionList:

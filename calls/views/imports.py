@@ -19,9 +19,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from calls import audit
 from calls.contacts import importing
-from calls.contacts.importing import ImportNotPossible, Layout, Preview, UploadError
+from calls.contacts.importing import ImportNotPossible, Layout, Preview, UploadError, may_import
 from calls.contacts.importing.previewing import PREVIEW_ROWS
-from calls.forms.imports import LayoutForm, SuppressUploadForm, UploadForm, may_import
+from calls.forms.imports import LayoutForm, SuppressUploadForm, UploadForm
 from calls.models import ContactGroup, Existing, Import, ImportState, SuppressionList
 from calls.views.paging import keyset
 from calls.views.people import signed_in
@@ -108,7 +108,7 @@ def _places(target: ContactGroup | SuppressionList) -> dict[str, str]:
 
 
 def _import(request: HttpRequest, pk: uuid.UUID) -> Import:
-    """An import of this user's, into what they may still import into. Raises Http404."""
+    """An import that this user sees, into what they may still import into. Raises Http404."""
     imports = Import.objects.visible_to(request.user).select_related("owner", "group", "suppression_list")
     asked = get_object_or_404(imports, pk=pk)
     groups = ContactGroup.objects.visible_to(request.user)
@@ -291,7 +291,9 @@ def import_rows(request: HttpRequest, pk: uuid.UUID, duplicate: bool) -> Streami
     asked = _import(request, pk)
     name = f"{PurePath(asked.filename).stem or 'pasted'}-{'repeated' if duplicate else 'refused'}.csv"
     response = StreamingHttpResponse(
-        importing.refused_lines(asked, duplicate=duplicate), content_type="text/csv; charset=utf-8"
+        importing.refused_lines(asked, duplicate=duplicate),
+        content_type="text/csv; charset=utf-8",
+        headers={"Cache-Control": "no-store"},
     )
     response["Content-Disposition"] = f'attachment; filename="{_plain(name)}"'
     return response

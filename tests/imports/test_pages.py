@@ -2,9 +2,11 @@
 
 import errno
 import uuid
+from itertools import product
 from typing import Any
 
 import pytest
+from auditlog.models import LogEntry
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -134,13 +136,14 @@ def test_a_file_that_is_too_large_is_not_kept_whole(
     assert kept[0] < 1024**2
 
 
-def test_a_full_disk_is_said(client: Client, group: ContactGroup, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_said(client: Client, group: ContactGroup, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     def write(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(code, "No space left on device")
 
     monkeypatch.setattr("django.core.files.uploadedfile.TemporaryUploadedFile.write", write, raising=False)
     response = upload(client, group, file=FILE)
-    assert "no room left for the file" in response.context["form"].errors["file"][0]
+    assert "The disk of the portal is full" in response.context["form"].errors["file"][0]
     assert not Import.objects.exists()
 
 
@@ -267,6 +270,7 @@ def test_refused_rows_are_downloaded_mended_and_imported(client: Client, group: 
     asked = imported(client, group, file=FILE)
     response = client.get(reverse("import_refused", args=[asked.pk]))
     assert response["Content-Disposition"] == 'attachment; filename="list-refused.csv"'
+    assert response["Cache-Control"] == "no-store"
     refused = body(response)
     assert "too short: 2 digits" in refused
     assert "Again" in body(client.get(reverse("import_repeated", args=[asked.pk])))
@@ -373,19 +377,33 @@ def test_what_the_engine_refuses_is_said(client: Client, group: ContactGroup, mo
 NAMES = ("import", "import_confirm", "import_cancel", "import_undo", "import_refused", "import_repeated")
 
 
-def test_an_import_is_its_makers_alone_and_only_while_they_may(
-    client: Client, operator: User, group: ContactGroup
-) -> None:
+def test_an_import_is_its_makers_and_only_while_they_may(client: Client, operator: User, group: ContactGroup) -> None:
     asked = uploaded(client, group, pasted=number(1))
-    admin = client_for(make_user("admin"))
-    for name in NAMES:
-        url = reverse(name, args=[asked.pk])
-        codes = {admin.get(url).status_code, admin.post(url).status_code}
-        assert codes <= {404, 405}, name
+    done = imported(client, group, pasted=number(2))
+    # Admins see what is done, but nobody confirms for somebody else.
+    for other, hidden in (("admin", [asked]), ("operator", [asked, done])):
+        stranger = client_for(make_user(other, "stranger"))
+        for each, name in product(hidden, NAMES):
+            url = reverse(name, args=[each.pk])
+            assert {stranger.get(url).status_code, stranger.post(url).status_code} <= {404, 405}, name
+        User.objects.filter(username="stranger").delete()
     assert client.get(reverse("import", args=[uuid.uuid4()])).status_code == 404
     operator.uses_all_contact_groups = False
     operator.save()
     assert client.get(reverse("import", args=[asked.pk])).status_code == 404
+
+
+def test_admins_see_and_undo_what_others_imported(client: Client, operator: User, group: ContactGroup) -> None:
+    asked = imported(client, group, file=FILE)
+    boss = make_user("admin", "boss")
+    admin = client_for(boss)
+    assert f"by {operator.username}" in shown(admin, asked)
+    assert "too short" in body(admin.get(reverse("import_refused", args=[asked.pk])))
+    history = admin.get(reverse("contact_group_imports", args=[group.pk]))
+    assert reverse("import", args=[asked.pk]) in history.content.decode()
+    post(admin, "import_undo", asked)
+    assert (asked.state, asked.undone_by) == (ImportState.UNDONE, boss)
+    assert LogEntry.objects.get_for_object(group).first().actor == boss
 
 
 def test_the_history_names_all_imports_and_leads_to_ones_own(client: Client, group: ContactGroup) -> None:

@@ -154,7 +154,7 @@ class Writer:
             "target": import_.group_id or import_.suppression_list_id,
             "import": import_.pk,
             "reason": import_.reason,
-            "source": (import_.filename or "pasted text")[:SOURCE_LENGTH],
+            "source": import_.source[:SOURCE_LENGTH],
             "user": import_.owner_id,
         }
         self._done = 0

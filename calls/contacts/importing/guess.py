@@ -23,7 +23,10 @@ _SHORT_WORDS = {"mob", "tel", "ph"}
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\x00-\x7f]+")
 _WHOLE_NAMES = ("name", "fullname", "customername", "contactname", "contactperson", "customer", "नाम")
 _NAME_PARTS = ("firstname", "givenname", "middlename", "lastname", "surname", "familyname")
-_CUSTOM = ("customreference", "custom", "reference", "ref", "customerreference", "externalreference", "externalid")
+_CUSTOM = (
+    *("customreference", "custom", "reference", "ref", "customerreference", "externalreference", "externalid"),
+    *("customerid", "clientid", "memberid", "accountid", "id"),
+)
 _REASONS = ("reason", "reasonforsuppression", "why")
 
 Rows = Sequence[tuple[int, Sequence[CellValue]]]

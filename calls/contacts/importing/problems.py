@@ -7,7 +7,10 @@ from psycopg import errors
 
 DISK_FULL = "The disk of the portal is full. Nothing was changed. Free some space, then try again."
 DATABASE_FULL = "The disk of the database is full. Nothing was changed. Free some space, then try again."
+GONE = "What this was to be imported into was deleted meanwhile."
 BUG = "The portal has made a mistake. Nothing was changed. Its log says more; tell your administrator."
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class UploadError(ValueError):
@@ -25,4 +28,4 @@ def in_words(error: Exception) -> str:
     cause = error.__cause__ if isinstance(error, Error) else error
     if isinstance(cause, errors.DiskFull):
         return DATABASE_FULL
-    return DISK_FULL if isinstance(error, OSError) and error.errno == errno.ENOSPC else ""
+    return DISK_FULL if isinstance(error, OSError) and error.errno in _NO_ROOM else ""

@@ -9,11 +9,12 @@ from typing import Any
 from django.conf import settings
 from django.core.files import File
 from django.core.files.uploadedfile import UploadedFile
+from django.db import IntegrityError
 
 from calls.contacts.importing.cells import as_text
 from calls.contacts.importing.guess import SAMPLE_ROWS, guess_columns, guess_header
 from calls.contacts.importing.layout import MAX_COLUMNS, Layout, Role
-from calls.contacts.importing.problems import ImportNotPossible, UploadError, in_words
+from calls.contacts.importing.problems import GONE, ImportNotPossible, UploadError, in_words
 from calls.contacts.importing.reading import unique_titles
 from calls.contacts.importing.source import FIRST_ROWS, opened_source
 from calls.contacts.importing.staging import MAX_ROWS
@@ -21,7 +22,6 @@ from calls.contacts.importing.text import SAMPLE_BYTES, check_is_text, guess_del
 from calls.contacts.repair import CellValue, read_cell
 from calls.contacts.workbook import OLD_MAGIC
 from calls.models import ContactGroup, Import, SuppressionList, User
-from calls.models.contacts import ListRole
 
 __all__ = ["MAX_BYTES", "MAX_ROWS", "receive", "with_header"]
 
@@ -51,8 +51,8 @@ def receive(
     """A new import of an uploaded file, or of pasted text, with its layout as guessed.
 
     `reason` is that of suppressed numbers without one of their own. Raises UploadError: it is too large, empty, no
-    text and no workbook, password-protected, or there is no room for it. Raises ImportNotPossible if nothing can be
-    imported into the target.
+    text and no workbook, password-protected, or there is no room for it; or the target was deleted meanwhile. Raises
+    ImportNotPossible if nothing can be imported into the target.
     """
     _check_target(target)
     import_ = Import(owner=user, reason=reason, filename=_shown_name(upload.name or "") if upload else "")
@@ -71,7 +71,8 @@ def receive(
     except Exception as error:
         if import_.file:
             import_.file.delete(save=False)
-        if isinstance(error, OSError) and (words := in_words(error)):
+        words = GONE if isinstance(error, IntegrityError) else in_words(error)
+        if words:
             raise UploadError(words) from error
         raise
     return import_
@@ -87,7 +88,7 @@ def _check_target(target: ContactGroup | SuppressionList) -> None:
     if isinstance(target, ContactGroup):
         if target.held_by_carrier:
             raise ImportNotPossible(f"The carrier holds “{target}”: its contacts are not here.")
-    elif target.role in (ListRole.OPT_OUT, ListRole.CARRIER):
+    elif not target.takes_imports:
         raise ImportNotPossible(f"The portal itself keeps “{target}”: nothing is imported into it.")
 
 

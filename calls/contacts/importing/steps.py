@@ -3,16 +3,17 @@
 from datetime import datetime
 
 from django.db import OperationalError, connection, transaction
-from django.db.models import Q, QuerySet
 from django.db.models.query import RawQuerySet
 from django.utils import timezone
 from psycopg.errors import LockNotAvailable
 
 from calls.contacts.importing.layout import MAX_EXTRA, Layout, Role
+from calls.contacts.importing.order import done_later, others
 from calls.contacts.importing.problems import BUG, ImportNotPossible, in_words
 from calls.contacts.importing.progress import Cancelled, Unnoted
+from calls.contacts.importing.rights import check_right
 from calls.contacts.importing.staging import forget
-from calls.contacts.importing.working import KEPT_FOR, carry_out, check_right, fail, take_back
+from calls.contacts.importing.working import KEPT_FOR, carry_out, fail, take_back
 from calls.dialing.jobs import import_later
 from calls.models import Import, ImportState, User
 from calls.models.importing import Existing
@@ -27,8 +28,7 @@ WAIT_SQL = "SET LOCAL lock_timeout = '2s'"
 
 LOST_SQL = """
     SELECT i.id FROM calls_import AS i
-    WHERE (i.state = 'undoing' OR i.state IN ('waiting', 'running') AND i.created_at > now() - interval '1 day')
-    AND i.started_at < %(overdue)s AND NOT EXISTS (
+    WHERE i.state IN ('waiting', 'running', 'undoing') AND i.started_at < %(overdue)s AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS j WHERE j.status IN ('todo', 'doing') AND j.args ->> 'import_id' = i.id::text
     )
 """
@@ -40,7 +40,7 @@ def confirm(import_: Import, layout: Layout, existing: Existing, address: str = 
     A small file is done when this returns; a larger one waits for a worker. Raises ImportNotPossible.
     """
     _check_layout(layout)
-    check_right(import_, existing)
+    check_right(import_.owner, import_.target, existing)
     with transaction.atomic():
         uploaded = Import.objects.filter(pk=import_.pk, state=ImportState.UPLOADED)
         if not uploaded.update(
@@ -49,7 +49,7 @@ def confirm(import_: Import, layout: Layout, existing: Existing, address: str = 
             return
         import_.refresh_from_db()
         small = import_.size <= INLINE_BYTES and (existing != Existing.REPLACE or import_.target.size <= INLINE_ROWS)
-        if not small or _others(import_).exists():
+        if not small or others(import_).exists():
             import_later(import_, address)
             return
         Import.objects.filter(pk=import_.pk).update(state=ImportState.RUNNING)
@@ -65,16 +65,21 @@ def cancel(import_: Import) -> bool:
 
 
 def undo(import_: Import, user: User, address: str = "") -> None:
-    """Put back what was there before: at once, or in a worker if it changed much. Raises ImportNotPossible."""
+    """Put back what was there before, as `user` wants: at once, or in a worker if it changed much.
+
+    Raises ImportNotPossible.
+    """
     with transaction.atomic():
-        imports = Import.objects.filter(pk=import_.pk, owner=user)
+        imports = Import.objects.filter(pk=import_.pk)
         locked = imports.select_for_update(no_key=True).select_related(None).first()
         if locked is None or locked.state != ImportState.DONE:
             raise ImportNotPossible("Only an import that is done, and was not undone yet, can be undone.")
         if why := why_not_undone(locked):
             raise ImportNotPossible(why)
-        check_right(locked, Existing.REPLACE if locked.counts.get("removed") else locked.existing)
-        imports.update(state=ImportState.UNDOING, started_at=timezone.now(), step="", done=0, total=0, error="")
+        check_right(user, locked.target, Existing.REPLACE)
+        imports.update(
+            state=ImportState.UNDOING, undone_by=user, started_at=timezone.now(), step="", done=0, total=0, error=""
+        )
         if sum(locked.counts.get(what, 0) for what in ("added", "updated", "removed")) > INLINE_ROWS:
             import_later(locked, address)
             return
@@ -86,22 +91,13 @@ def why_not_undone(import_: Import) -> str:
     """Why an import that is done can't be undone (any more); "" if it can."""
     if import_.ended_at is None or import_.ended_at < timezone.now() - KEPT_FOR:
         return f"What was there before is kept for {KEPT_FOR.days} days, which are over."
-    if other := _others(import_).first():
+    if other := others(import_).first():
         return f"{other} is under way. Undo this one when that is done."
-    done_since = _same_target(import_).filter(state=ImportState.DONE, ended_at__gt=import_.ended_at)
-    if later := done_since.order_by("-ended_at").first():
-        return f"{later} was done later. Undo that one first."
-    return ""
-
-
-def waiting_for(import_: Import) -> Import | None:
-    """The import into the same target that this one waits for; None if it only waits for a worker."""
-    before = _others(import_).exclude(state=ImportState.WAITING, started_at__gte=import_.started_at)
-    return before.first() if import_.state == ImportState.WAITING else None
+    return done_later(import_)
 
 
 def lost(overdue: datetime) -> "RawQuerySet[Import]":
-    """The imports of the last day that a worker should have, but whose job failed before `overdue` (aware)."""
+    """The imports that a worker should have, but whose job failed before `overdue` (aware)."""
     return Import.objects.raw(LOST_SQL, {"overdue": overdue})
 
 
@@ -138,14 +134,3 @@ def _check_layout(layout: Layout) -> None:
     extra = layout.columns.count(Role.EXTRA)
     if extra > MAX_EXTRA:
         raise ImportNotPossible(f"{extra} columns would be kept beside the others; at most {MAX_EXTRA} can be.")
-
-
-def _same_target(import_: Import) -> "QuerySet[Import]":
-    same = Q(group=import_.group_id) if import_.group_id else Q(suppression_list=import_.suppression_list_id)
-    return Import.objects.filter(same).exclude(pk=import_.pk)
-
-
-def _others(import_: Import) -> "QuerySet[Import]":
-    """Imports into the same target that a worker has, or will have."""
-    under_way = [ImportState.WAITING, ImportState.RUNNING, ImportState.UNDOING]
-    return _same_target(import_).filter(state__in=under_way).order_by("started_at")

@@ -1,6 +1,7 @@
 """Putting back what an import added, changed and removed: the other way round of :mod:`.apply`.
 
-What was done to these very rows since then is undone too; rows that were added otherwise stay.
+What was done to these very rows since then is undone too; rows that were added otherwise stay, and those that somebody
+deleted stay deleted.
 """
 
 from typing import Any
@@ -12,6 +13,12 @@ from calls.models import Import
 
 DELETE_ADDED_SQL = """
     DELETE FROM {table} WHERE {owner} = %(target)s AND id > %(after)s AND id <= %(to)s
+"""
+# The import changed it, and somebody deleted it since then.
+DELETED_SINCE_SQL = """
+    DELETE FROM calls_replacedrow AS r
+    WHERE r.of_id = %(import)s AND r.id > %(after)s AND r.id <= %(to)s AND NOT r.removed
+    AND NOT EXISTS (SELECT FROM {table} AS t WHERE t.id = (r.row ->> 'id')::bigint)
 """
 # What has the ID, or the number, of a row that is put back: a removed number may have been added again since.
 MAKE_ROOM_SQL = """
@@ -47,6 +54,7 @@ def put_back(import_: Import, begin: Tick, tick: Tick) -> None:
             (after, min(after + ROWS_AT_ONCE, last), queries)
             for first, last, queries in (
                 (import_.first_id, import_.last_id, (DELETE_ADDED_SQL,)),
+                (*replaced, (DELETED_SINCE_SQL,)),  # of all rows, before room is made for any of them
                 (*replaced, (MAKE_ROOM_SQL, PUT_BACK_SQL)),
             )
             if first is not None and last is not None

@@ -6,15 +6,18 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from calls.audit import acting, note
 from calls.contacts.importing.apply import Writer, Written
 from calls.contacts.importing.layout import Layout
-from calls.contacts.importing.problems import BUG, ImportNotPossible, UploadError, in_words
+from calls.contacts.importing.order import UNDER_WAY, done_later
+from calls.contacts.importing.problems import BUG, GONE, ImportNotPossible, UploadError, in_words
 from calls.contacts.importing.progress import Cancelled, Noted, Unnoted
 from calls.contacts.importing.reading import read_rows
+from calls.contacts.importing.rights import check_right
 from calls.contacts.importing.source import Rows, opened_source
 from calls.contacts.importing.staging import Given, forget, stage
 from calls.contacts.importing.undo import put_back
@@ -30,8 +33,6 @@ FOLDER = "imports"
 ROWS_AT_ONCE = 10_000
 """Rows of a file between two looks at whether the import was cancelled."""
 
-NO_RIGHT = "You may not do this, or not any more. Nothing was changed."
-
 logger = logging.getLogger(__name__)
 
 
@@ -43,24 +44,25 @@ def work(import_: Import, address: str = "") -> None:
     imports = Import.objects.filter(pk=import_.pk)
     begun = imports.filter(state__in=[ImportState.WAITING, ImportState.RUNNING])
     begun.update(state=ImportState.RUNNING, started_at=timezone.now())
-    import_ = imports.select_related("owner", "group", "suppression_list").get()
+    import_ = imports.select_related("owner", "undone_by", "group", "suppression_list").get()
     try:
-        with acting(import_.owner, None, address), Noted(import_) as progress:
+        with acting(import_.undone_by or import_.owner, None, address), Noted(import_) as progress:
             if import_.state == ImportState.RUNNING:
                 carry_out(import_, progress)
             elif import_.state == ImportState.UNDOING:
                 take_back(import_, progress)
     except Cancelled:
         pass  # whoever cancelled it has written that down
-    except (OperationalError, InterfaceError, DatabaseError, OSError, UploadError, ImportNotPossible) as error:
+    except Exception as error:
         if not imports.exists():
             return  # deleted with what it was for
-        if not (words := in_words(error)):
+        words = in_words(error)
+        # Another try may have what these did not: it stays as it is, and the sweep sees that no job has it.
+        if not words and isinstance(error, OperationalError | InterfaceError | OSError):
             raise
-        fail(import_, words)
-    except Exception:
-        fail(import_, BUG)
-        raise
+        fail(import_, words or BUG)
+        if not words:
+            raise
     finally:
         forget()
 
@@ -94,6 +96,9 @@ def take_back(import_: Import, progress: Unnoted) -> None:
     """Undo an import that is being undone. Raises ImportNotPossible; nothing was changed then."""
     with transaction.atomic():
         target = locked_target(import_)
+        # Another one may have been done while this one waited for the lock.
+        if why := done_later(import_):
+            raise ImportNotPossible(why)
         put_back(import_, lambda total: progress.begin("writing", total), progress.at)
         undoing = Import.objects.filter(pk=import_.pk, state=ImportState.UNDOING)
         if not undoing.update(state=ImportState.UNDONE, ended_at=timezone.now()):
@@ -110,25 +115,15 @@ def fail(import_: Import, words: str) -> None:
 
 
 def forget_old() -> None:
-    """Forget the imports that can't be undone any more, with their files."""
+    """Forget the imports that can't be undone any more, or were never confirmed, with their files."""
     oldest = timezone.now() - KEPT_FOR
-    Import.objects.filter(created_at__lt=oldest).delete()
-    folder = Path(settings.MEDIA_ROOT, FOLDER)
+    never_confirmed = Q(state=ImportState.UPLOADED, created_at__lt=oldest)
+    Import.objects.filter(Q(ended_at__lt=oldest) | never_confirmed).exclude(state__in=UNDER_WAY).delete()
+    kept = {Path(name).name for name in Import.objects.values_list("file", flat=True)}
     # Files outlive imports that are deleted with their group, too.
-    for path in folder.glob("*"):
-        if path.stat().st_mtime < oldest.timestamp():
+    for path in Path(settings.MEDIA_ROOT, FOLDER).glob("*"):
+        if path.name not in kept and path.stat().st_mtime < oldest.timestamp():
             path.unlink()
-
-
-def check_right(import_: Import, existing: str) -> None:
-    """Raises ImportNotPossible if its owner may not, or not any more, do that to its target."""
-    owner = import_.owner
-    kind = "contact" if import_.group_id else "suppression"
-    doing = {Existing.SKIP: ["add"], Existing.UPDATE: ["add", "change"], Existing.REPLACE: ["add", "delete"]}
-    allowed = owner.is_active and owner.has_perms([f"calls.{each}_{kind}" for each in doing[Existing(existing)]])
-    group = import_.group_id
-    if not allowed or (group and not ContactGroup.objects.visible_to(owner).filter(pk=group).exists()):
-        raise ImportNotPossible(NO_RIGHT)
 
 
 def locked_target(import_: Import) -> ContactGroup | SuppressionList:
@@ -140,12 +135,12 @@ def locked_target(import_: Import) -> ContactGroup | SuppressionList:
         lists = SuppressionList.objects.select_for_update(no_key=True)
         target = lists.filter(pk=import_.suppression_list_id or 0).first()
     if target is None:
-        raise ImportNotPossible("What this was to be imported into was deleted meanwhile.")
+        raise ImportNotPossible(GONE)
     return target
 
 
 def _check(import_: Import, given: Given) -> None:
-    check_right(import_, import_.existing)
+    check_right(import_.owner, import_.target, Existing(import_.existing))
     if not given.rows:
         raise UploadError("There is nothing below the titles: no row was found.")
     if not given.numbers and import_.existing == Existing.REPLACE:
@@ -179,7 +174,7 @@ def _end(import_: Import, given: Given, written: Written) -> None:
 def _note(import_: Import, target: ContactGroup | SuppressionList, written: Written) -> None:
     done = [f"{written.counts[what]:,} {what}" for what in ("added", "updated", "removed") if written.counts[what]]
     if done:
-        note(target, **{_what(target): f"{', '.join(done)} by the {str(import_).lower()}"})
+        note(target, **{_what(target): f"{', '.join(done)} by the import of {import_.source}"})
 
 
 def _what(target: ContactGroup | SuppressionList) -> str:

@@ -176,6 +176,21 @@ def test_a_full_disk(
     assert len(contacts(group)) == 2
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_group_deleted_while_the_file_comes(
+    admin: User, group: ContactGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def guess(*_: object, **__: object) -> Layout:
+        group.contacts.all().delete()
+        ContactGroup.objects.all().delete()
+        return Layout("csv")
+
+    monkeypatch.setattr("calls.contacts.importing.receiving._guess_layout", guess)
+    with pytest.raises(UploadError, match="was deleted meanwhile"):
+        received(admin, group, csv_bytes(LIST))
+    assert not list(Path(settings.MEDIA_ROOT, "imports").glob("*"))
+
+
 def test_a_full_disk_when_the_file_comes(admin: User, group: ContactGroup, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "no room")

@@ -1,5 +1,6 @@
 """From a file to contacts and suppressed numbers: added, updated, replaced, refused, and undone."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from calls.contacts.importing import (
     undo,
     with_header,
 )
-from calls.models import Contact, ContactGroup, Import, Suppression, SuppressionList, User
+from calls.models import Contact, ContactGroup, Import, ImportState, Suppression, SuppressionList, User
 from calls.models.importing import Existing
 from tests.contacts.importing.helpers import contacts, csv_bytes, imported, received
 from tests.factories import make_group, make_user, number
@@ -98,10 +99,10 @@ def test_what_happens_to_those_that_are_there(
 
 
 def test_the_audit_log_says_who_imported_what(admin: User, group: ContactGroup) -> None:
-    undo(imported(admin, group, FILE, Existing.UPDATE, "customers.csv"), admin)
+    undo(imported(admin, group, FILE, Existing.UPDATE, "Customers.csv"), admin)
     undone, done = LogEntry.objects.get_for_object(group)[:2]
-    assert done.changes == {"contacts": ["", "1 added, 1 updated by the import of customers.csv"]}
-    assert undone.changes["contacts"][1].startswith("Import of customers.csv of 20")
+    assert done.changes == {"contacts": ["", "1 added, 1 updated by the import of Customers.csv"]}
+    assert undone.changes["contacts"][1].startswith("Import of Customers.csv of 20")
     assert undone.changes["contacts"][1].endswith(" undone")
 
 
@@ -211,17 +212,40 @@ def test_undo_after_changes_by_hand(admin: User, group: ContactGroup) -> None:
     assert sorted(contacts(group)) == sorted([*BEFORE, (number(6), "New", "", {})])
 
 
+def test_undo_does_not_bring_back_what_was_deleted_by_hand(admin: User, group: ContactGroup) -> None:
+    rows = [["Mobile", "Name"], [ONE, "X"], [TWO, "Y"]]
+    Contact.objects.create(group=group, number=THREE, name="Removed by the import")
+    import_ = imported(admin, group, csv_bytes(rows), Existing.REPLACE)
+    Contact.objects.filter(number=ONE).delete()
+    # Its number is needed for the one that comes back; it is not deleted by that.
+    Contact.objects.filter(number=TWO).update(number=THREE)
+    undo(import_, admin)
+    assert sorted(contacts(group)) == [BEFORE[1], (THREE, "Removed by the import", "", {})]
+
+
 def test_what_is_too_old_is_neither_kept_nor_undone(admin: User, group: ContactGroup) -> None:
     import_ = imported(admin, group, FILE)
     path = Path(import_.file.path)
     forget_old()
     assert path.exists()
     old = timezone.now() - timedelta(days=31)
+    os.utime(path, (old.timestamp(), old.timestamp()))
+    Import.objects.update(created_at=old)
+    forget_old()
+    assert path.exists()  # it was imported not so long ago
     Import.objects.update(created_at=old, ended_at=old)
     with pytest.raises(ImportNotPossible, match="30 days, which are over"):
         undo(import_, admin)
+    Import.objects.update(state=ImportState.UNDOING)
+    forget_old()
+    assert path.exists()  # a worker has it
+    Import.objects.update(state=ImportState.DONE)
+    received(admin, group, FILE)
+    Import.objects.filter(ended_at=None).update(created_at=old)
     forget_old()
     assert not Import.objects.exists()
+    forget_old()
+    assert not path.exists()
     assert len(contacts(group)) == 3
 
 

@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import DataError, OperationalError, connection
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from calls.contacts.importing import Layout, apply, cancel, confirm, lost, steps, undo, waiting_for, work, working
 from calls.contacts.importing import progress as noted
+from calls.contacts.importing.problems import BUG
 from calls.models import Contact, ContactGroup, Import, ImportState, User
 from calls.models.importing import Existing
 from calls.tasks import run_import, sweep
@@ -145,9 +146,53 @@ def test_a_crash_leaves_everything_as_it_was(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.django_db
 def test_a_mistake_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     import_ = waiting()
-    monkeypatch.setattr(apply, "MEMORY_SQL", "SELECT 1 / 0")
-    with pytest.raises(Exception, match="division by zero"):
+    with monkeypatch.context() as patch:
+        patch.setattr(apply, "MEMORY_SQL", "SELECT 1 / 0")
+        with pytest.raises(DataError, match="division by zero"):
+            work(import_)
+    import_.refresh_from_db()
+    assert (import_.state, import_.error) == (ImportState.FAILED, BUG)
+    Import.objects.update(state=ImportState.UNDOING)
+    monkeypatch.setattr("calls.contacts.importing.working.done_later", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
         work(import_)
+    import_.refresh_from_db()
+    assert (import_.state, import_.error) == (ImportState.DONE, BUG)
+
+
+@pytest.mark.django_db
+def test_what_another_try_may_mend_gets_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    import_ = waiting()
+
+    def cut_off(*_: Any) -> None:
+        raise OperationalError("the connection was lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("calls.contacts.importing.working._end", cut_off)
+        with pytest.raises(OperationalError):
+            work(import_)
+    import_.refresh_from_db()
+    assert import_.state == ImportState.RUNNING
+    work(import_)
+    import_.refresh_from_db()
+    assert import_.state == ImportState.DONE
+
+
+@pytest.mark.django_db
+def test_nothing_is_undone_below_what_was_done_meanwhile() -> None:
+    first = waiting()
+    work(first)
+    second = waiting(group=first.group)
+    work(second)
+    # As if it had been asked for before the second one was.
+    Import.objects.filter(pk=first.pk).update(state=ImportState.UNDOING)
+    work(first)
+    first.refresh_from_db()
+    assert (first.state, first.error) == (
+        ImportState.DONE, "Import of list.csv was done later. Undo that one first.",
+    )  # fmt: skip
+    assert first.group
+    assert len(contacts(first.group)) == 50
 
 
 @pytest.mark.django_db
@@ -191,7 +236,8 @@ def test_a_small_import_does_not_wait_long_for_whoever_changes_the_group(monkeyp
 def test_what_lost_its_job_gets_another() -> None:
     import_ = waiting()
     ProcrastinateJob.objects.filter(status="todo").delete()
-    Import.objects.update(started_at=timezone.now() - timedelta(minutes=1))
+    now = timezone.now()
+    Import.objects.update(created_at=now - timedelta(days=8), started_at=now - timedelta(minutes=1))
     assert [each.pk for each in lost(timezone.now())] == [import_.pk]
     sweep(0)
     assert [pk for _, pk in jobs()] == [str(import_.pk)]
