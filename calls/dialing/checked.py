@@ -18,6 +18,11 @@ from calls.obd.statuses import Status
 
 NOT_CHECKED = "not checked: the carrier holds the numbers"
 
+KEPT: dict[str, str] = {
+    KeptBy.HOURS: "Held: it waits for calling hours.",
+    KeptBy.NEVER: "Held: the calling rules allow no call there at all.",
+}
+
 
 @dataclass(frozen=True)
 class Override:
@@ -184,6 +189,4 @@ def why_not(call: Call, batch: Batch | None) -> str:
         return f"Held: the call group is paused. {group.state_reason}".strip()
     if group.state == GroupState.CANCELLED:
         return "Held: it is about to be cancelled."
-    if batch and batch.kept_by == KeptBy.HOURS:
-        return "Held: it waits for calling hours."
-    return "Held: its turn has not come."
+    return KEPT.get(batch.kept_by if batch else "", "Held: its turn has not come.")

@@ -7,7 +7,7 @@ from typing import Literal
 
 from django.utils import timezone
 
-from calls.dialing.hours import their_clock
+from calls.dialing.hours import HORIZON, in_words, their_clock
 from calls.dialing.situation import CarrierHealth, Situation
 from calls.models import Batch, CarrierBreaker, GroupState, Waits
 from calls.obd.statuses import CANCELLED, REJECTED, UNCONFIRMED
@@ -160,8 +160,9 @@ def _unconfirmed(situation: Situation, otherwise: Sentence) -> str:
 
 def _running(situation: Situation) -> Sentence:
     group = situation.group
-    if situation.kept:
-        return Sentence(_outside_hours(situation, situation.kept), "waits")
+    if kept := situation.kept:
+        never = situation.never_opens
+        return Sentence(_never(situation, kept), "attention") if never else Sentence(_outside(situation, kept), "waits")
     if situation.state == "scheduled":
         return Sentence(_scheduled(situation), "waits")
     if situation.pending:
@@ -190,13 +191,23 @@ def _scheduled(situation: Situation) -> str:
     return f"Scheduled: {'its call' if one else f'the first of {calls(group.total)}'} is handed over {at}."
 
 
-def _outside_hours(situation: Situation, batch: Batch) -> str:
+def _outside(situation: Situation, batch: Batch) -> str:
     """Until when calls are held because people must not be called now, by the clocks here and there."""
     group = situation.group
     held = calls(group.held).replace(" ", " held ", 1) if group.total else "the request"
     go = "go" if group.held > 1 else "goes"
     at, theirs = clock(batch.due_at, situation.now), their_clock(batch.place, batch.due_at)
     return f"Outside calling hours: {held} {go} out from {at}{f' ({theirs})' if theirs else ''}."
+
+
+def _never(situation: Situation, batch: Batch) -> str:
+    """That the calling rules never let some calls go out, and what to do."""
+    group = situation.group
+    held = f"{calls(group.held)} {_are(group.held)} held" if group.total else "the request is held"
+    return (
+        f"The calling rules allow no call in {in_words(batch.place)} within {HORIZON.days} days: {held}. Change the "
+        "rules, override them for this call group, or cancel."
+    )
 
 
 def _waiting(situation: Situation, batch: Batch) -> Sentence:

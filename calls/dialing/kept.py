@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import F, Min, QuerySet, Sum
+from django.db.models import F, Min, Q, QuerySet, Sum
 
 from calls.dialing.hours import Rule, in_words
 from calls.dialing.places import country
@@ -14,12 +14,12 @@ from calls.models import Batch, BatchState, CallGroup, GroupState, KeptBy
 @dataclass(frozen=True)
 class KeptThere:
     """The calls to one place: how many (0 where the carrier picks the numbers), what clocks there would show if they
-    rang as soon as possible, when they ring otherwise, and by which rule."""
+    rang as soon as possible, when they ring otherwise (None: never), and by which rule."""
 
     place: str
     calls: int
     clocks: list[str]
-    opens_at: datetime
+    opens_at: datetime | None
     rule: str
 
     @property
@@ -30,7 +30,7 @@ class KeptThere:
 
 def kept(group: CallGroup) -> QuerySet[Batch]:
     """The batches that calling hours keep."""
-    return group.batches.filter(state=BatchState.PENDING, kept_by=KeptBy.HOURS)
+    return group.batches.filter(state=BatchState.PENDING).exclude(kept_by="")
 
 
 def can_override(group: CallGroup) -> bool:
@@ -44,7 +44,11 @@ def kept_places(group: CallGroup, now: datetime) -> list[KeptThere]:
     if group.schedule_time:  # which an override leaves as it is, whoever waits for it
         at = max(at, group.schedule_time + timedelta(seconds=group.delay))
     rule = Rule.of(group.traffic)
-    places = kept(group).values_list("place").annotate(calls=Sum(F("last") - F("first") + 1), opens=Min("due_at"))
+    places = (
+        kept(group)
+        .values_list("place")
+        .annotate(calls=Sum(F("last") - F("first") + 1), opens=Min("due_at", filter=Q(kept_by=KeptBy.HOURS)))
+    )
     return [
         KeptThere(place, max(calls, 0), _clocks(rule, place, at), opens, rule.words(place))
         for place, calls, opens in places.order_by("-calls", "place")

@@ -91,6 +91,14 @@ class Rules:
         """When phones in `place` may begin to ring (aware); None: never within HORIZON."""
         return self.rule.next_opening(place, self.rings_at, self.span)
 
+    def kept(self, place: str, now: datetime) -> tuple[datetime, KeptBy]:
+        """Until when calls to `place` are kept from `now` (aware) on, and why.
+
+        Where nobody can be called, that is when it is looked at again.
+        """
+        opens = self.opening(place)
+        return (opens, KeptBy.HOURS) if opens else (now + HORIZON, KeptBy.NEVER)
+
     def day(self, place: str) -> tuple[datetime, datetime]:
         """From when until when rings in `place` count for the cap: the day or days on which these calls would ring."""
         at = self.opening(place) or self.rings_at
@@ -214,9 +222,9 @@ def rings_of(batch: Batch) -> int:
 
 def keep(batch: Batch, checks: Rules, now: datetime) -> None:
     """Hold what can't ring now until it can: all batches of this place, so that they don't come up one by one."""
-    opens = checks.opening(batch.place) or now + HORIZON
+    until, kept_by = checks.kept(batch.place, now)
     there = Batch.objects.filter(call_group=batch.call_group_id, state=BatchState.PENDING, place=batch.place)
-    there.filter(due_at__lt=opens).update(due_at=opens, kept_by=KeptBy.HOURS)
+    there.filter(due_at__lt=until).update(due_at=until, kept_by=kept_by)
 
 
 def take_out(group: CallGroup, batch: Batch, checks: Rules, held: QuerySet[Call], now: datetime) -> None:

@@ -98,7 +98,12 @@ class Situation:
     def kept(self) -> Batch | None:
         """The batch that goes out next, if calling hours keep it; None if they keep nothing, or other batches go on."""
         batch = self.pending
-        return batch if batch and batch.kept_by == KeptBy.HOURS and batch.due_at > self.now else None
+        return batch if batch and batch.kept_by in KeptBy.values and batch.due_at > self.now else None
+
+    @property
+    def never_opens(self) -> bool:
+        """Whether calling hours keep calls to people whom they never allow to be called."""
+        return bool(self.kept and self.kept.kept_by == KeptBy.NEVER)
 
     @property
     def begins_at(self) -> datetime:
@@ -134,7 +139,8 @@ class Situation:
     @property
     def needs_attention(self) -> bool:
         """Whether it goes on only when somebody acts."""
-        return bool(self.unconfirmed or self.count(UNCONFIRMED) or self.refused_by_carrier)
+        stuck = self.refused_by_carrier or (self.group.state == GroupState.RUNNING and self.never_opens)
+        return bool(self.unconfirmed or self.count(UNCONFIRMED) or stuck)
 
     @property
     def refused_by_carrier(self) -> bool:
@@ -167,7 +173,7 @@ class Situation:
     def expected_end(self) -> datetime | None:
         """About when it will have ended, to the minute; None while that depends on others, or nothing tells."""
         waits = self.group.state != GroupState.RUNNING or self.unconfirmed or (self.health and self.health.down)
-        end = None if waits else expected_end(self.group, self.now)
+        end = None if waits or self.never_opens else expected_end(self.group, self.now)
         if end and self.kept:
             end = max(end, self.kept.due_at + takes(self.group.held, self.group.retries))
         return (end + timedelta(seconds=59)).replace(second=0, microsecond=0) if end else None

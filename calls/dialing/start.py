@@ -16,7 +16,6 @@ from calls import audit
 from calls.carriers import get_carrier
 from calls.carriers.base import MAX_CALLS
 from calls.dialing import rules
-from calls.dialing.hours import HORIZON
 from calls.dialing.jobs import hand_over_new_later
 from calls.dialing.places import UNKNOWN, place_of
 from calls.dialing.request import Options
@@ -54,9 +53,11 @@ CALLS_SQL = """
     )
     INSERT INTO calls_batch (call_group_id, first, last, due_at, state, place, kept_by, lane, attempts, carrier_group,
         answer, checks)
-    SELECT %(group)s, first, least(first + %(size)s - 1, before + calls), coalesce(opens_at, %(due)s), 'pending', place,
-        CASE WHEN opens_at IS NULL THEN '' ELSE 'hours' END, 0, 0, '', '', 0
-    FROM there LEFT JOIN unnest(%(kept)s::text[], %(openings)s::timestamptz[]) AS o (place, opens_at) USING (place),
+    SELECT %(group)s, first, least(first + %(size)s - 1, before + calls), coalesce(until, %(due)s), 'pending', place,
+        coalesce(kept_by, ''), 0, 0, '', '', 0
+    FROM there
+        LEFT JOIN unnest(%(kept)s::text[], %(until)s::timestamptz[], %(kept_by)s::text[]) AS k (place, until, kept_by)
+        USING (place),
         generate_series(before + 1, before + calls, %(size)s) AS first
     RETURNING due_at
 """
@@ -258,9 +259,8 @@ def _add_calls(group: CallGroup, options: Options, source: Source, now: datetime
     base, due_at = group.total, options.due_at(now)
     openings = _openings(options, source, now)
     if options.carrier_group:
-        kept_until = openings.get(UNKNOWN)
-        kept_by = KeptBy.HOURS if kept_until else ""
-        batches = [kept_until or due_at]
+        until, kept_by = openings.get(UNKNOWN, (due_at, ""))
+        batches = [until]
         Batch.objects.create(call_group=group, first=1, last=0, due_at=batches[0], kept_by=kept_by)
     else:
         with connection.cursor() as cursor:
@@ -271,7 +271,8 @@ def _add_calls(group: CallGroup, options: Options, source: Source, now: datetime
                 "due": due_at,
                 "size": MAX_CALLS,
                 "kept": list(openings),
-                "openings": list(openings.values()),
+                "until": [until for until, _ in openings.values()],
+                "kept_by": [kept_by for _, kept_by in openings.values()],
             }
             cursor.execute(CALLS_SQL.format(source=source.sql), parameters | source.parameters)
             batches = [due for (due,) in cursor.fetchall()]
@@ -281,8 +282,8 @@ def _add_calls(group: CallGroup, options: Options, source: Source, now: datetime
     hand_over_new_later(group, min(batches), len(batches))
 
 
-def _openings(options: Options, source: Source, now: datetime) -> dict[str, datetime]:
-    """Until when calls are kept by calling hours, by place; only where they are."""
+def _openings(options: Options, source: Source, now: datetime) -> dict[str, tuple[datetime, KeptBy]]:
+    """Until when calls are kept by calling hours, and why, by place; only where they are."""
     checks = rules.rules_for(options, now, get_carrier(settings.CARRIER))
-    opens = {place: checks.opening(place) or now + HORIZON for place in source.places or [UNKNOWN]}
-    return {place: at for place, at in opens.items() if at != checks.rings_at}
+    kept = {place: checks.kept(place, now) for place in source.places or [UNKNOWN]}
+    return {place: (until, by) for place, (until, by) in kept.items() if until != checks.rings_at}

@@ -13,7 +13,7 @@ from calls.dialing import evidence
 from calls.dialing.changes import end_if_over, move
 from calls.dialing.jobs import cancel_held_later, hand_over_later
 from calls.dialing.locks import locked
-from calls.models import Batch, BatchState, Call, CallGroup, GroupState, KeptBy, User, Waits
+from calls.models import Batch, BatchState, Call, CallGroup, GroupState, User, Waits
 from calls.obd.statuses import Status
 
 CANCEL_STEP = 5_000
@@ -71,7 +71,7 @@ def override(call_group_id: int, user: User, reason: str) -> None:
 
 def rules_changed(traffic: str) -> None:
     """Look again at the held calls of this traffic type that calling hours keep: other hours may let them go now."""
-    kept = Batch.objects.filter(state=BatchState.PENDING, kept_by=KeptBy.HOURS, call_group__traffic=traffic)
+    kept = Batch.objects.filter(state=BatchState.PENDING, call_group__traffic=traffic).exclude(kept_by="")
     for call_group_id in kept.values_list("call_group", flat=True).distinct():
         with transaction.atomic():
             group = locked(call_group_id)
@@ -83,7 +83,7 @@ def _due_again(group: CallGroup) -> datetime:
     now = timezone.now()
     asked_for = (group.schedule_time or group.created_at) + timedelta(seconds=group.delay)
     due_at = max(now, asked_for) if group.waits == Waits.PORTAL else now
-    kept = Batch.objects.filter(call_group=group, state=BatchState.PENDING, kept_by=KeptBy.HOURS)
+    kept = Batch.objects.filter(call_group=group, state=BatchState.PENDING).exclude(kept_by="")
     if kept.update(due_at=due_at, kept_by="") and group.state == GroupState.RUNNING:
         hand_over_later(group.pk, due_at)
     return min(group.due_at, due_at)

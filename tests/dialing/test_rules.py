@@ -8,9 +8,11 @@ import pytest
 from pytest_django import Settings
 
 from calls.carriers.base import Accepted, NotTaken, Refused, Report, Unconfirmed
-from calls.dialing import handover, progress, steer
+from calls.dialing import handover, progress, start, steer
 from calls.dialing.checked import NOT_CHECKED, records
 from calls.dialing.explain import explain
+from calls.dialing.hours import HORIZON
+from calls.dialing.kept import kept_places
 from calls.dialing.situation import situations
 from calls.models import (
     Batch,
@@ -164,6 +166,36 @@ def test_the_sentence_says_until_when(operator: User, carrier: Carrier, monkeypa
     assert seen.expected_end
     assert seen.expected_end > MORNING
     assert explain(seen).text == ("Outside calling hours: 2 held calls go out from 14:30 IST (09:00 in Europe/London).")
+
+
+@pytest.mark.parametrize("holds", ["the portal", "the carrier"])
+def test_where_nobody_can_be_called_somebody_has_to_act(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, holds: str
+) -> None:
+    contacts = make_group(carrier_group="vip")
+    ours = holds == "the portal"
+    columns = {} if ours else {"contact_groups": (contacts.pk,), "carrier_group": "vip"}
+    early = make_call_group(operator, 2 if ours else [], **columns)
+    planned = make_request(operator, "" if columns else number(0), **columns)
+    CallingRule.objects.update_or_create(traffic="promotional", defaults={"weekdays": []})
+    handover.hand_over(early.pk, 0)
+    late = start.start(planned.pk)
+    again = NOON + HORIZON
+    for group in (early, late):
+        place = "GB Europe/London" if ours else ""
+        assert kept(group) == [(place, again, KeptBy.NEVER)]
+        (seen,) = situations([group], NOON)
+        assert (seen.needs_attention, seen.expected_end) == (True, None)
+        sentence = explain(seen)
+        assert sentence.tone == "attention"
+        assert sentence.text.startswith("The calling rules allow no call in ")
+        assert sentence.text.endswith(" Change the rules, override them for this call group, or cancel.")
+        assert [there.opens_at for there in kept_places(group, NOON)] == [None]
+    assert explain(situations([early], NOON)[0]).text.count("2 calls are held") == ours
+    CallingRule.objects.update(weekdays=[*range(7)])
+    steer.rules_changed("promotional")
+    handover.hand_over(early.pk, 0)
+    assert batch(early).state == BatchState.ACCEPTED
 
 
 # --- Lists --------------------------------------------------------------------------------------------------------

@@ -155,6 +155,7 @@ def test_what_a_real_hand_over_writes_down_is_understood(web: Client, boss: User
     [
         ({}, "", "Held: its turn has not come."),
         ({}, "hours", "Held: it waits for calling hours."),
+        ({}, "never", "Held: the calling rules allow no call there at all."),
         (
             {"state": "paused", "state_reason": "The carrier refuses our key."},
             "",
