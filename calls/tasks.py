@@ -68,6 +68,12 @@ def cancel_held(call_group_id: int) -> None:
 
 
 @app.task
+def rules_changed(traffic: str) -> None:
+    """Look again at what the rule for this traffic type, which somebody changed, keeps back."""
+    steer.rules_changed(traffic)
+
+
+@app.task
 def plan_request(request_id: str) -> None:
     """Plan a large call request."""
     request = CallRequest.objects.filter(pk=request_id, state=RequestState.PLANNING).first()

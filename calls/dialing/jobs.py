@@ -102,6 +102,11 @@ def cancel_held_later(call_group_id: int) -> None:
     _job("cancel_held", priority=SOMEBODY_WAITS, lock=f"cancel-{call_group_id}").defer(call_group_id=call_group_id)
 
 
+def rules_changed_later(traffic: str) -> None:
+    """Defer the job that looks again at what the rule for this traffic type keeps back."""
+    _job("rules_changed", priority=SOMEBODY_WAITS, lock=f"rules-{traffic}").defer(traffic=traffic)
+
+
 def plan_later(request: CallRequest) -> None:
     """Defer the job that plans a large call request."""
     _job("plan_request", priority=SOMEBODY_WAITS, lock=f"plan-{request.pk}").defer(request_id=str(request.pk))

@@ -5,13 +5,14 @@ from datetime import date, datetime
 
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from calls.dialing.hours import Rule, in_days
-from calls.dialing.steer import rules_changed
+from calls.dialing.jobs import rules_changed_later
 from calls.dialing.tryout import try_number
 from calls.forms.calling_rules import CallingRuleForm, NumberTried
 from calls.models import CallingRule, Traffic
@@ -72,8 +73,9 @@ def calling_rule(request: HttpRequest, traffic: str) -> HttpResponse:
     row = get_object_or_404(CallingRule, pk=traffic)
     form = CallingRuleForm(request.POST if request.method == "POST" else None, instance=row)
     if form.is_valid():
-        form.save()
-        rules_changed(traffic)
+        with transaction.atomic():
+            form.save()
+            rules_changed_later(traffic)
         messages.success(request, f"The rule for {row.traffic} calls was saved. It holds from now on.")
         return redirect("calling_rules")
     return render(request, "calling_rules/form.html", {"form": form, "traffic": Traffic(traffic)})

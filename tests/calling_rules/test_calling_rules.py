@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
+from procrastinate.manager import JobManager
 from pytest_django import Settings
 
+from calls import tasks
 from calls.models import Call, CallingRule, ListRole, Suppression, SuppressionList
 from tests.dialing.helpers import freeze
-from tests.factories import client_for, make_user, number
+from tests.factories import client_for, make_call_group, make_user, number
 from tests.watching.rows import group_of
 
 pytestmark = pytest.mark.django_db
@@ -99,6 +102,28 @@ def test_change_everything(web: Client) -> None:
     assert 'value="09:30-20:00"' in page
     assert "2026-12-24 2026-12-31</textarea>" in page
     assert CallingRule.objects.get(pk="service").hours == ""
+
+
+def test_what_the_hours_kept_is_looked_at_again_in_a_worker(web: Client) -> None:
+    """The page does not wait for the call groups that are concerned."""
+    group = make_call_group(make_user(), [number(0)])
+    assert group.batches.get().kept_by == "hours"
+    change(web, hours="00:00-24:00")
+    assert group.batches.get().kept_by == "hours"
+    job = ProcrastinateJob.objects.get(task_name="calls.tasks.rules_changed", status="todo")
+    tasks.rules_changed(**job.args)
+    kept = group.batches.get()
+    assert (kept.kept_by, kept.due_at) == ("", NOON)
+
+
+def test_a_rule_is_saved_with_its_job_or_not_at_all(web: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(JobManager, "defer_job", fails)
+    with pytest.raises(RuntimeError):
+        change(web, hours="00:00-24:00")
+    assert rule().hours == ""
 
 
 def test_empty_is_the_setting_and_no_limit(web: Client) -> None:
