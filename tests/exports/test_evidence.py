@@ -242,6 +242,7 @@ def test_many_calls_need_few_queries(
 def test_the_evidence_as_a_file(web: Client, everything: CallGroup, settings: Any) -> None:
     settings.TIME_ZONE = "UTC"
     Call.objects.update(created_at=datetime(2026, 11, 23, 8, 30, tzinfo=UTC))
+    written(everything, {"override": {"reason": "Flood", "by": "boss", "at": "2026-11-23T08:00:00+00:00"}})
     headings, *rows = rows_of(export(web, "evidence", query=PAGE.partition("?")[2]))
     call, left_out, listed = (dict(zip(headings, row, strict=True)) for row in rows)
     assert (
@@ -262,6 +263,7 @@ def test_the_evidence_as_a_file(web: Client, everything: CallGroup, settings: An
             "hours": "08:00-20:00",
             "calls a day": "at most 2 a day",
             "suppression lists": "Register, version 12, scrubbed on 1 Nov 2026",
+            "override": "Flood (boss, 2026-11-23 08:00:00+00:00)",
             "heard": "1.sound",
             "SHA-256 of what was played": SHA256,
             "is it the same today": "yes",
