@@ -362,7 +362,7 @@ class TestConcurrent:
 GROUPS = st.lists(st.sets(st.integers(0, 12)), min_size=2, max_size=4)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(GROUPS, st.integers(1, 5))
 def test_what_comes_out_is_what_sets_say(admin: User, sets: list[set[int]], most: int) -> None:
     with transaction.atomic():

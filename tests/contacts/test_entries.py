@@ -117,7 +117,7 @@ def test_long_names_are_cut() -> None:
 @pytest.mark.parametrize("piece", ["1", "1 ", "(", "(1", "+1", " x", "#1", "1a ", "012345678 "])
 def test_hostile_lines_take_no_time(piece: str) -> None:
     # Quadratic matching would take minutes here.
-    read_pasted(piece * 50_000 + "!", "GB")
+    read_pasted(piece * 20_000 + "!", "GB")
 
 
 @given(st.text() | st.text(alphabet="0123456789+()-,;|\n\tAsha x.\x00\u200b\ud800٣"))

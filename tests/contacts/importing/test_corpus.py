@@ -196,6 +196,12 @@ def test_several_columns_of_numbers_and_names(admin: User, group: ContactGroup) 
     assert named(group)[3:] == [(number(5), "Asha Rao")]
 
 
+@pytest.mark.parametrize("title", ["Reference", "Customer ID", "client_id", "MemberId", "Account ID", "ID"])
+def test_what_the_other_program_calls_a_contact_is_its_reference(admin: User, group: ContactGroup, title: str) -> None:
+    imported(admin, group, csv_bytes([[title, "Mobile"], ["A-1", ONE]]))
+    assert group.contacts.get().custom == "A-1"
+
+
 def test_a_large_damaged_list_to_the_last_row(admin: User, group: ContactGroup) -> None:
     shapes: list[Callable[[str], tuple[Any, bool | None]]] = [
         lambda e164: (e164, True),
