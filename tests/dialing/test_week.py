@@ -4,6 +4,7 @@ Each hand-over is judged by what this file knows by itself: its own clocks, holi
 """
 
 import random
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -246,7 +247,10 @@ class Week:
             getattr(steer, act)(group.pk, self.user)
 
     def settle(self) -> None:
-        """The operator finds out what really happened."""
+        """The carrier is asked in vain now and then; the operator finds out what really happened."""
+        Batch.objects.filter(state=BatchState.UNCONFIRMED, sent_at__lt=self.now - timedelta(hours=2)).update(
+            repeats=True
+        )
         for batch in Batch.objects.filter(state=BatchState.UNCONFIRMED, sent_at__lt=self.now - timedelta(hours=5)):
             steer.settle(batch.pk, self.user, placed=self.carrier.took(f"{batch.call_group_id}-{batch.first}"))
 
@@ -258,24 +262,27 @@ class Week:
         while self.now < until:
             pending = Batch.objects.filter(state=BatchState.PENDING, call_group__state=GroupState.RUNNING)
             due = pending.order_by("due_at").values_list("due_at", flat=True).first()
-            over = min((at for at, _, _ in self.carrier.reports), default=None)
-            moments = [each for each in (due, over, next_act if gap else None) if each]
+            moments = [each for each in (due, next_act if gap else None) if each]
             self.now = max(self.now + timedelta(minutes=1), min([*moments, self.now + timedelta(hours=6)]))
             if gap and self.now >= next_act:
                 next_act = self.now + timedelta(minutes=self.drawn.randint(1, gap))
                 self.act()
             self.report()
             self.settle()
-            waits = Q(batches__state=BatchState.PENDING, batches__due_at__lte=self.now) & Q(state=GroupState.RUNNING)
-            for group in CallGroup.objects.filter(waits | Q(batches__state=BatchState.UNCONFIRMED)).distinct():
-                handover.hand_over(group.pk, 0)
+            waits = Q(state=BatchState.PENDING, due_at__lte=self.now) | Q(state=BatchState.UNCONFIRMED, repeats=True)
+            work = Batch.objects.filter(waits, call_group__state=GroupState.RUNNING)
+            for group in work.values_list("call_group", flat=True).distinct():
+                handover.hand_over(group, 0)
 
     def report(self) -> None:
         """What the carrier tells by now; that calls are over can come late."""
-        told = [each for each in self.carrier.reports if each[0] <= self.now]
+        told: dict[int, list[Report]] = defaultdict(list)
+        for over, group, report in self.carrier.reports:
+            if over <= self.now:
+                told[group].append(report)
         self.carrier.reports = [each for each in self.carrier.reports if each[0] > self.now]
-        for _, group, report in told:
-            progress.record(group, [report], "carrier", BEGINS)
+        for group, reports in told.items():
+            progress.record(group, reports, "carrier", BEGINS)
 
 
 @pytest.mark.django_db
