@@ -32,7 +32,7 @@ from calls.carriers.base import (
     Stopped,
     Unconfirmed,
 )
-from calls.dialing import evidence, rules
+from calls.dialing import evidence, rules, steer
 from calls.dialing.changes import CARRIER, PORTAL, Change, calls_of, end_if_over, move, write
 from calls.dialing.incoming import callback_url
 from calls.dialing.locks import locked
@@ -185,7 +185,7 @@ def send(mine: Turn, batch: Batch, order: Order) -> None:
     except Stopped as error:
         said = str(error)
         _write_down(lambda: release(batch, said))
-        _write_down(lambda: stop(batch.call_group, said))
+        _write_down(lambda: steer.stop(batch.call_group, said))
     except NotTaken as error:
         said, retry_after = str(error), error.retry_after
         _write_down(lambda: release(batch, said, retry_after))
@@ -206,7 +206,8 @@ def send(mine: Turn, batch: Batch, order: Order) -> None:
 def repeat_unconfirmed(call_group_id: int, lane: int) -> None:
     """Make the requests of this lane's unconfirmed batches again where the carrier would not place them twice.
 
-    Each once, and once more whenever the carrier was asked about it in vain, which becomes rare. A batch is *sending* meanwhile, so that nobody settles it; its calls stay unconfirmed unless the carrier takes it.
+    Each once, and once more whenever the carrier was asked about it in vain, which becomes rare. A batch is *sending*
+    meanwhile, so that nobody settles it; its calls stay unconfirmed unless the carrier takes it.
     """
     group = CallGroup.objects.get(pk=call_group_id)
     for batch in group.batches.filter(lane=lane, state=BatchState.UNCONFIRMED, repeats=True).order_by("first"):
@@ -338,7 +339,7 @@ def settle_refused(batch: Batch, answer: str) -> None:
         if not _settle(batch, BatchState.REJECTED, answer):
             return
         if group.batches.filter(state=BatchState.PENDING).exists():
-            stop(group, answer)
+            steer.stop(group, answer)
         rejected = calls_of(batch).filter(status__in=[Status.SENDING, Status.UNCONFIRMED])
         now = timezone.now()
         move(rejected, Status.REJECTED, CARRIER, answer[:200], rings=0, ended_at=now)
@@ -390,10 +391,3 @@ def release(batch: Batch, answer: str, retry_after: float | None = None) -> None
             check_at=None,
         ):
             move(calls, Status.HELD, PORTAL, answer[:200], handed_over_at=None, rings=0)
-
-
-def stop(group: CallGroup, reason: str) -> None:
-    """Pause a call group that the carrier would refuse anyway, until somebody has mended the reason."""
-    CallGroup.objects.filter(pk=group.pk, state=GroupState.RUNNING).update(
-        state=GroupState.PAUSED, state_by=None, state_at=timezone.now(), state_reason=reason[:300]
-    )

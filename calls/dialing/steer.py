@@ -4,20 +4,30 @@ What was handed over can't be taken back (DESIGN.md, rule 2).
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
+from django.db.models import Min, OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from calls import audit
 from calls.dialing import evidence
 from calls.dialing.changes import end_if_over, move
 from calls.dialing.jobs import cancel_held_later, hand_over_later
+from calls.dialing.kept import kept
 from calls.dialing.locks import locked
 from calls.models import Batch, BatchState, Call, CallGroup, GroupState, User, Waits
 from calls.obd.statuses import Status
 
 CANCEL_STEP = 5_000
 """Calls cancelled in one transaction, so that statuses of calls under way are not kept waiting."""
+
+
+NO_OVERRIDE: dict[str, Any] = {"override_reason": "", "override_by": None, "override_at": None}
+
+STARTED = Call.objects.filter(call_group=OuterRef("call_group"), n=OuterRef("first")).values("created_at")
+"""When the calls of a batch were started."""
 
 
 class NotPossible(Exception):
@@ -27,16 +37,27 @@ class NotPossible(Exception):
 def _set_state(group: CallGroup, state: GroupState, user: User, reason: str) -> None:
     group.state, group.state_by, group.state_at, group.state_reason = state, user, timezone.now(), reason[:300]
     # A save, not an UPDATE, so that the audit log sees it.
-    group.save(update_fields=["state", "state_by", "state_at", "state_reason"])
+    group.save(update_fields=["state", "state_by", "state_at", "state_reason", *NO_OVERRIDE])
 
 
 def pause(call_group_id: int, user: User, reason: str = "") -> None:
-    """Hand over nothing more until it is resumed. Raises NotPossible."""
+    """Hand over nothing more until it is resumed; the calling rules hold again then. Raises NotPossible."""
     with transaction.atomic():
         group = locked(call_group_id)
         if group.ended_at or group.state != GroupState.RUNNING:
             raise NotPossible("Only a running call group can be paused.")
+        for name, nothing in NO_OVERRIDE.items():
+            setattr(group, name, nothing)
         _set_state(group, GroupState.PAUSED, user, reason)
+
+
+def stop(group: CallGroup, reason: str) -> None:
+    """Pause a call group that the carrier would refuse anyway, until somebody has mended the reason.
+
+    That may take long: what was overridden for now is not any more.
+    """
+    paused = {"state": GroupState.PAUSED, "state_by": None, "state_at": timezone.now(), "state_reason": reason[:300]}
+    CallGroup.objects.filter(pk=group.pk, state=GroupState.RUNNING).update(**paused, **NO_OVERRIDE)
 
 
 def resume(call_group_id: int, user: User) -> None:
@@ -50,43 +71,53 @@ def resume(call_group_id: int, user: User) -> None:
 
 
 def override(call_group_id: int, user: User, reason: str) -> None:
-    """Make the held calls of a call group whatever calling hours and cap say; suppressed numbers are never called.
+    """Make the held calls of a call group whatever calling hours and cap say, until somebody pauses it.
 
-    Who may do that is the caller's question (`calls.override_rules`). A schedule and a delay still count. Raises
-    NotPossible.
+    Only where calling hours keep calls: what the cap or a suppression list forbids has ended when it is known. Of the
+    calls that are not checked yet, those over the cap are made too, but none to a suppressed number. A schedule and a
+    delay still count. Who may do that is the caller's question (`calls.override_rules`). Raises NotPossible.
     """
     with transaction.atomic():
         group = locked(call_group_id)
         if group.ended_at or group.state == GroupState.CANCELLED:
             raise NotPossible("This call group has ended: there is nothing to call.")
-        if not group.batches.filter(state=BatchState.PENDING).exists():
-            raise NotPossible("No call of this call group is held: there is nothing to override.")
         if not reason.strip():
             raise NotPossible("Say why these calls have to be made now.")
+        if not kept(group).exists():
+            raise NotPossible("No call of this call group waits for calling hours: there is nothing to override.")
         group.override_reason, group.override_by, group.override_at = reason.strip()[:300], user, timezone.now()
         group.due_at = _due_again(group)
         # A save, not an UPDATE, so that the audit log sees it.
-        group.save(update_fields=["override_reason", "override_by", "override_at", "due_at"])
+        group.save(update_fields=["due_at", *NO_OVERRIDE])
 
 
 def rules_changed(traffic: str) -> None:
     """Look again at the held calls of this traffic type that calling hours keep: other hours may let them go now."""
-    kept = Batch.objects.filter(state=BatchState.PENDING, call_group__traffic=traffic).exclude(kept_by="")
-    for call_group_id in kept.values_list("call_group", flat=True).distinct():
+    waiting = Batch.objects.filter(state=BatchState.PENDING, call_group__traffic=traffic).exclude(kept_by="")
+    for call_group_id in waiting.values_list("call_group", flat=True).distinct():
         with transaction.atomic():
             group = locked(call_group_id)
             CallGroup.objects.filter(pk=group.pk).update(due_at=_due_again(group))
 
 
 def _due_again(group: CallGroup) -> datetime:
-    """Let the batches that calling hours keep come up as if there were none: when that is. The group is locked."""
+    """Let the batches that calling hours keep come up as if there were none: when the call group is due then.
+
+    The call group is locked. Calls that were listed in it later have their delay from then on.
+    """
     now = timezone.now()
-    asked_for = (group.schedule_time or group.created_at) + timedelta(seconds=group.delay)
-    due_at = max(now, asked_for) if group.waits == Waits.PORTAL else now
-    kept = Batch.objects.filter(call_group=group, state=BatchState.PENDING).exclude(kept_by="")
-    if kept.update(due_at=due_at, kept_by="") and group.state == GroupState.RUNNING:
-        hand_over_later(group.pk, due_at)
-    return min(group.due_at, due_at)
+    due_at: Greatest | datetime = now
+    if group.waits == Waits.PORTAL:
+        started = Coalesce(Subquery(STARTED), Value(group.created_at))
+        begins = Value(group.schedule_time) if group.schedule_time else started
+        due_at = Greatest(begins + timedelta(seconds=group.delay), Value(now))
+    if not kept(group).update(due_at=due_at, kept_by=""):
+        return group.due_at
+    pending = Batch.objects.filter(call_group=group, state=BatchState.PENDING)
+    first: datetime = pending.aggregate(at=Min("due_at"))["at"]
+    if group.state == GroupState.RUNNING:
+        hand_over_later(group.pk, first)
+    return min(group.due_at, first)
 
 
 def cancel(call_group_id: int, user: User) -> None:

@@ -29,7 +29,11 @@ DEEDS: dict[str, tuple[str, Q]] = {
     "changed": ("Changed", Q(action=UPDATE) & ~Q(changes__has_any_keys=NAMED)),
     "deleted": ("Deleted or removed", Q(action=DELETE)),
     "steered": ("Paused, resumed or cancelled", Q(action=UPDATE, changes__has_key=STEERED)),
-    "overridden": ("Overrode calling rules", Q(action=UPDATE, changes__has_key=OVERRIDE)),
+    # A pause ends an override, which it changes too.
+    "overridden": (
+        "Overrode calling rules",
+        Q(action=UPDATE, changes__has_key=OVERRIDE) & ~Q(changes__has_key=STEERED),
+    ),
     "settled": ("Settled unconfirmed calls", Q(action=UPDATE, changes__has_key=SETTLED)),
     "callbacks": ("Sent callbacks again", Q(action=UPDATE, changes__has_key=AGAIN)),
     "password": ("Set a password", Q(action=UPDATE, changes__has_key=PASSWORD)),

@@ -503,7 +503,7 @@ def test_what_can_not_be_overridden(operator: User, carrier: Carrier) -> None:
     with pytest.raises(steer.NotPossible, match="why"):
         steer.override(group.pk, operator, "  ")
     handover.hand_over(group.pk, 0)
-    with pytest.raises(steer.NotPossible, match="held"):
+    with pytest.raises(steer.NotPossible, match="nothing to override"):
         steer.override(group.pk, operator, "A flood.")
     cancelled = make_call_group(operator, [number(3)])
     steer.cancel(cancelled.pk, operator)

@@ -8,10 +8,13 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from calls import tasks
+from calls.carriers.base import Stopped
 from calls.dialing import handover, steer
+from calls.dialing.start import start
 from calls.models import Batch, CallGroup, CallingRule, Suppression, User
 from tests.dialing.helpers import Carrier, freeze, statuses, use
-from tests.factories import client_for, make_call_group, make_user, number
+from tests.factories import client_for, make_call_group, make_request, make_user, number
 
 pytestmark = pytest.mark.django_db
 
@@ -147,6 +150,39 @@ def test_nothing_is_kept_any_more(web: Client, boss: User) -> None:
     assert group.override_reason == ""
 
 
+def test_pausing_ends_it(web: Client, carrier: Carrier) -> None:
+    group = waiting()
+    assert "until it is paused" in words(web.get(address(group)))
+    override(web, group)
+    web.post(f"/call-groups/{group.pk}/pause/")
+    web.post(f"/call-groups/{group.pk}/resume/")
+    handover.hand_over(group.pk, 0)
+    assert carrier.orders == []
+    page = web.get(f"/call-groups/{group.pk}/").text
+    assert "overridden by" not in page
+    assert address(group) in page, "It can be overridden anew."
+    deeds = [entry.did for entry in web.get("/audit-log/?did=overridden").context["entries"]]
+    assert deeds == ["overrode the calling rules of"]
+
+
+def test_the_portal_pausing_it_ends_it(web: Client, carrier: Carrier) -> None:
+    group = waiting()
+    override(web, group)
+    carrier.answer = Stopped("The carrier refuses our key or account (401).")
+    handover.hand_over(group.pk, 0)
+    group.refresh_from_db()
+    assert (group.state, group.override_reason, group.override_by) == ("paused", "", None)
+
+
+def test_there_is_nothing_to_override_where_no_hours_keep_calls(boss: User) -> None:
+    CallingRule.objects.update(hours="00:00-24:00")
+    group = make_call_group(make_user(), 1)
+    with pytest.raises(steer.NotPossible, match="No call of this call group waits for calling hours"):
+        steer.override(group.pk, boss, WHY)
+    group.refresh_from_db()
+    assert group.override_reason == ""
+
+
 def test_a_schedule_still_counts(web: Client, carrier: Carrier) -> None:
     at = EVENING + timedelta(hours=2)
     group = waiting([number(1)], schedule_time=at)
@@ -155,6 +191,21 @@ def test_a_schedule_still_counts(web: Client, carrier: Carrier) -> None:
     handover.hand_over(group.pk, 0)
     assert carrier.orders == []
     assert group.batches.get().due_at == at
+
+
+def test_the_delay_of_each_request_still_counts(web: Client, carrier: Carrier, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One was listed in the call group of another, some minutes later."""
+    group = waiting([number(1)], newgroup=False, delay=600)
+    later = EVENING + timedelta(minutes=8)
+    freeze(monkeypatch, later)
+    assert start(make_request(group.owner, number(2), newgroup=False, delay=600).pk) == group
+    now = EVENING + timedelta(minutes=9)
+    freeze(monkeypatch, now)
+    override(web, group)
+    due = list(group.batches.order_by("first").values_list("due_at", flat=True))
+    assert due == [EVENING + timedelta(minutes=10), later + timedelta(minutes=10)]
+    group.refresh_from_db()
+    assert group.due_at == due[0]
 
 
 def test_calls_that_are_started_later_do_not_join_it(web: Client) -> None:
@@ -193,6 +244,7 @@ def test_a_changed_rule_lets_calls_go_that_it_allows_now(web: Client, carrier: C
     group = waiting()
     typed = {"hours": "09:00-23:00", "weekdays": list("0123456"), "closed_days": "", "daily_cap": ""}
     assert web.post("/calling-rules/promotional/", typed).status_code == 302
+    tasks.rules_changed("promotional")
     handover.hand_over(group.pk, 0)
     assert sorted(carrier.numbers) == [number(1), number(2)]
     kept = group.batches.get(place__startswith="IN")
