@@ -97,6 +97,9 @@ def record_of(call: Call, batch: Batch | None) -> Record:
 
 def _record(call: Call, batch: Batch | None, kept: dict[str, str]) -> Record:
     checks = [_checked(entry, call.call_group, kept) for entry in (batch.rules or [] if batch else [])]
+    if call.ended_at and batch and batch.last:  # what was checked later concerned others of its batch
+        ended_at = max(call.ended_at, call.handed_over_at or call.ended_at)  # clocks of carriers may be behind
+        checks = [checked for checked in checks if checked.at <= ended_at]
     return Record(call, call.call_group, batch, checks, why_not(call, batch))
 
 

@@ -134,9 +134,10 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
             rules.keep(batch, checks, now)
             return None
         held = calls_of(batch).filter(status=Status.HELD)
+        checked = [*(batch.rules or []), rules.checked(group, batch, checks, now)]
         rules.take_out(group, batch, checks, held, now)
         if batch.last and not held.exists():
-            Batch.objects.filter(pk=batch.pk).update(state=BatchState.CANCELLED)
+            Batch.objects.filter(pk=batch.pk).update(state=BatchState.CANCELLED, rules=checked)
             return None
         claimed = Batch.objects.filter(pk=batch.pk, state=BatchState.PENDING).update(
             state=BatchState.SENDING,
@@ -146,7 +147,7 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
             order_key=uuid.uuid4(),
             account=carrier.account,
             kept_by="",
-            rules=[*(batch.rules or []), rules.checked(group, batch, checks, now)],
+            rules=checked,
         )
         if claimed != 1:
             return None

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from calls.carriers.base import Accepted, NotTaken, Order, Refused, Stopped, Unconfirmed
 from calls.dialing import handover, steer
+from calls.dialing.checked import records
 from calls.dialing.situation import Situation, situations
 from calls.models import Batch, BatchState, Call, CallGroup, CarrierState, GroupState, Suppression, User, Waits
 from calls.obd.statuses import Status
@@ -178,6 +179,26 @@ def test_a_batch_that_is_suppressed_whole_is_not_sent(
     assert carrier.numbers == [number(1)]
     assert states(group) == ["cancelled", "accepted"]
     assert statuses(group) == ["DND", "QUEUED"]
+    (record,) = records([call(group)])
+    assert record.last, "What was checked then is why it was not sent."
+    assert record.last.at == call(group).ended_at
+
+
+def test_what_was_checked_after_a_call_had_ended_did_not_concern_it(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freeze(monkeypatch, NOON)
+    group = make_call_group(operator, 3)
+    Suppression.objects.create(number=number(1), reason="Just wrote to us.")
+    carrier.answer = NotTaken("Connection refused.")
+    handover.hand_over(group.pk, 0)
+    freeze(monkeypatch, NOON + timedelta(minutes=1))
+    carrier.answer = Accepted()
+    handover.hand_over(group.pk, 0)
+    # The carrier's clock is behind.
+    Call.objects.filter(call_group=group, n=3).update(status=Status.COMPLETED, ended_at=NOON)
+    found = records(group.calls.select_related("call_group").order_by("n"))
+    assert [len(record.checks) for record in found] == [2, 1, 2]
 
 
 def test_a_group_that_is_suppressed_whole_has_ended(operator: User, carrier: Carrier) -> None:
