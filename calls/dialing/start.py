@@ -30,7 +30,6 @@ from calls.models import (
     Outcome,
     PlannedCall,
     RequestState,
-    SuppressionList,
     User,
 )
 
@@ -138,7 +137,7 @@ def start_listed(
     source = Source(LISTED_SQL, parameters, len(numbers), set(places))
     group = _call_group(starter, options, source, now)
     before = group.total
-    _add_calls(group, options, source, now)
+    _add_calls(group, options, source, rules.rules_for(options, now, get_carrier(settings.CARRIER)), now)
     # Calls are in the order of their places first (CALLS_SQL); the sort keeps the order within one.
     order = sorted(range(len(numbers)), key=places.__getitem__)
     return group, {numbers[i]: n for n, i in enumerate(order, before + 1)}
@@ -150,17 +149,18 @@ def _start(request: CallRequest) -> CallGroup | None:
         raise NotPlanned("This call request can't be started: it was dropped, or is not planned to its end.")
     options = Options.from_json(request.options)
     _hold_played(options.play)
-    newly_suppressed = _suppress(request, options)
+    now = timezone.now()
+    checks = rules.rules_for(options, now, get_carrier(settings.CARRIER))
+    newly_suppressed = _suppress(request, checks)
     request.callable -= newly_suppressed
     request.suppressed += newly_suppressed
     if not request.callable and not options.carrier_group:
         request.state = RequestState.PLANNED
         request.save()
         return None
-    now = timezone.now()
     source = Source(PLANNED_SQL, {"request": request.pk}, request.callable, request.places)
     group = _call_group(Starter(request.owner, request.api_key), options, source, now, request.parent)
-    _add_calls(group, options, source, now)
+    _add_calls(group, options, source, checks, now)
     request.call_group, request.state = group, RequestState.STARTED
     request.save()
     # What was dropped stays on record with its reason; what is called has become calls.
@@ -179,11 +179,9 @@ def _hold_played(play: str) -> None:
             raise CannotStart(f"{play} was deleted: there is nothing to play.")
 
 
-def _suppress(request: CallRequest, options: Options) -> int:
-    day = timezone.localdate(options.rings_at(timezone.now()))
-    lists = list(SuppressionList.objects.applying(options.traffic, day).values_list("pk", flat=True))
+def _suppress(request: CallRequest, checks: rules.Rules) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(SUPPRESS_SQL, {"request": request.pk, "lists": lists})
+        cursor.execute(SUPPRESS_SQL, {"request": request.pk, "lists": list(checks.lists)})
         return int(cursor.rowcount)
 
 
@@ -254,10 +252,10 @@ def _overlaps(group: CallGroup, source: Source) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _add_calls(group: CallGroup, options: Options, source: Source, now: datetime) -> None:
+def _add_calls(group: CallGroup, options: Options, source: Source, checks: rules.Rules, now: datetime) -> None:
     """The call and batch rows, and the jobs that hand them over."""
     base, due_at = group.total, options.due_at(now)
-    openings = _openings(options, source, now)
+    openings = _openings(checks, source, now)
     if options.carrier_group:
         until, kept_by = openings.get(UNKNOWN, (due_at, ""))
         batches = [until]
@@ -282,8 +280,7 @@ def _add_calls(group: CallGroup, options: Options, source: Source, now: datetime
     hand_over_new_later(group, min(batches), len(batches))
 
 
-def _openings(options: Options, source: Source, now: datetime) -> dict[str, tuple[datetime, KeptBy]]:
+def _openings(checks: rules.Rules, source: Source, now: datetime) -> dict[str, tuple[datetime, KeptBy]]:
     """Until when calls are kept by calling hours, and why, by place; only where they are."""
-    checks = rules.rules_for(options, now, get_carrier(settings.CARRIER))
     kept = {place: checks.kept(place, now) for place in source.places or [UNKNOWN]}
     return {place: (until, by) for place, (until, by) in kept.items() if until != checks.rings_at}
