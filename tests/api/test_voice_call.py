@@ -114,7 +114,7 @@ class TestNumbers:
     def test_who_rings_too_often_is_capped(self, program: Program) -> None:
         CallingRule.objects.update_or_create(traffic="promotional", defaults={"daily_cap": 1})
         program.call(numbers=number(0))
-        Call.objects.update(handed_over_at=timezone.now())
+        Call.objects.update(handed_over_at=timezone.now(), rings=1)
         answer = program.call(numbers=f"{number(0)},{number(1)}", newgroup=1)
         assert [row.status for row in answer.reply.rows] == ["CAPPED", "QUEUED"]
         alone = program.call(numbers=number(0), newgroup=1)

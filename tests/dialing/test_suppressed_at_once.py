@@ -8,7 +8,7 @@ from django.db import transaction
 
 from calls.carriers.base import Report
 from calls.dialing import handover, progress
-from calls.models import Call, CallGroup, ListRole, Suppression, SuppressionList, User
+from calls.models import BatchState, Call, CallGroup, ListRole, Suppression, SuppressionList, User
 from tests.dialing.helpers import Carrier, at_the_same_moment, statuses, use
 from tests.factories import make_call_group, make_ivr, make_user, number
 from tests.watching.rows import group_of
@@ -156,6 +156,7 @@ def test_keys_that_the_carrier_calls_back_about_after_the_end(operator: User) ->
 def test_calls_of_a_contact_group_held_by_the_carrier(operator: User) -> None:
     make_ivr(77, opt_out_key="9")
     group = group_of(operator, {}, play="77.ivr", carrier_group="members")
+    group.batches.create(first=1, last=0, due_at=group.due_at, state=BatchState.ACCEPTED)
     told(group, Report(number(3), "COMPLETED", digits="9"), Report(number(4), "DND"))
     assert [row[0] for row in on(ListRole.OPT_OUT)] == [number(3)]
     assert [row[0] for row in on(ListRole.CARRIER)] == [number(4)]
