@@ -7,6 +7,9 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --fork-strat
 	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 TEMPLATES := $(shell find templates calls -name '*.html' 2>/dev/null)
 
+# Portals and tests start many processes: each would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test lint format bench collection fuzz soak lock clean
 
 run: .venv/runtime.txt  ## Start the portal

@@ -4,14 +4,10 @@ import os
 import re
 import subprocess
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 import hypothesis
-import psutil
-import psycopg
 import pytest
-from psycopg import sql
 from pytest_django import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,19 +26,7 @@ os.environ |= {
 }
 
 from obdportal.postgres import share_server  # noqa: E402 - reads the environment
-
-TEST_DATABASE = "test_obdportal_"  # followed by the ID of the process that uses it, and perhaps `_` and for what
-
-
-def _drop_leftovers(url: str) -> None:
-    """Drop the databases of test runs that were killed."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall():
-            process = name.removeprefix(TEST_DATABASE)
-            if process != name and not psutil.pid_exists(int(process.partition("_")[0])):
-                with suppress(psycopg.Error):  # another run drops it at this moment
-                    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
+from tests import databases  # noqa: E402 - as above
 
 if "DATABASE_URL" not in os.environ:
     # All runs on this checkout share one server, whose data may be lost at any time.
@@ -51,16 +35,22 @@ if "DATABASE_URL" not in os.environ:
     os.environ["DATABASE_URL"] = share_server(
         _folder, "postgres", "fsync=off", "synchronous_commit=off", "full_page_writes=off"
     )
-    _drop_leftovers(os.environ["DATABASE_URL"])
+    databases.drop_leftovers(os.environ["DATABASE_URL"])
 
 from django.conf import settings as django_settings  # noqa: E402 - reads DATABASE_URL
 
 _database = django_settings.DATABASES["default"]
-_database["TEST"] = _database.get("TEST", {}) | {"NAME": f"{TEST_DATABASE}{os.getpid()}"}
+_database["TEST"] = _database.get("TEST", {}) | {"NAME": f"{databases.PREFIX}{os.getpid()}"}
 django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick
 django_settings.STORAGES = django_settings.STORAGES | {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # needs no collectstatic
 }
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Copy a database that is migrated already."""
+    _database["TEST"]["TEMPLATE"] = databases.template(os.environ["DATABASE_URL"])
 
 
 # Property tests say what holds, not how long it takes: a busy machine must not fail them.

@@ -45,7 +45,7 @@ STRAY = timedelta(days=1)
 
 LOST_SQL = """
     SELECT e.id FROM calls_export AS e
-    WHERE e.state IN ('waiting', 'running') AND e.created_at > now() - interval '1 day'
+    WHERE e.state IN ('waiting', 'running')
     AND coalesce(e.started_at, e.created_at) < %(overdue)s AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS j WHERE j.status IN ('todo', 'doing') AND j.lock = 'export-' || e.id
     )
@@ -222,7 +222,7 @@ def _progress(export: Export) -> Iterator[Tick]:
 
 
 def lost(overdue: datetime) -> "RawQuerySet[Export]":
-    """The exports of the last day that a worker should have, but whose job failed before `overdue` (aware)."""
+    """The exports that a worker should have, but whose job failed before `overdue` (aware)."""
     return Export.objects.raw(LOST_SQL, {"overdue": overdue})
 
 

@@ -15,10 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from psycopg import sql
-
-from tests.conftest import TEST_DATABASE
+from tests import databases
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "pass for the browser tests"
@@ -54,7 +51,7 @@ def running_portal(**settings: str) -> Iterator[Portal]:
 
     `{port}` in a setting stands for the port that it listens on.
     """
-    name = f"{TEST_DATABASE}{os.getpid()}_portal{next(_number)}"
+    name = f"{databases.PREFIX}{os.getpid()}_portal{next(_number)}"
     with _database(name) as database, tempfile.TemporaryDirectory(prefix="obdportal-browser-") as folder:
         port = _free_port()
         environment = os.environ | {
@@ -83,14 +80,10 @@ def running_portal(**settings: str) -> Iterator[Portal]:
 @contextmanager
 def _database(name: str) -> Iterator[str]:
     server = os.environ["DATABASE_URL"]
-    identifier = sql.Identifier(name)
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(identifier))
-        try:
-            address, _, options = server.partition("?")
-            yield f"{address.rpartition('/')[0]}/{name}?{options}"
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+    try:
+        yield databases.create(server, name)
+    finally:
+        databases.drop(server, name)
 
 
 def _free_port() -> int:

@@ -311,6 +311,8 @@ def test_lost_ones_get_a_job_again(web: Client, group: CallGroup) -> None:
     assert list(work.lost(now)) == []
     ProcrastinateJob.objects.all()._raw_delete("default")
     assert list(work.lost(now)) == [row]
+    Export.objects.filter(pk=row.pk).update(created_at=now - timedelta(days=3))  # however long all workers were away
+    assert list(work.lost(now)) == [row]
 
 
 def test_old_ones_are_deleted_with_their_files(web: Client, group: CallGroup) -> None:
