@@ -1,5 +1,6 @@
 """What all tests share: settings that depend on no machine, and a database."""
 
+import gc
 import os
 import re
 import subprocess
@@ -61,6 +62,12 @@ hypothesis.settings.load_profile("portal")
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One more than there are cores: many tests wait for what a portal of their own does."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: garbage is not looked for in it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

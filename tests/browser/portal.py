@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
+
+import psycopg
 
 from tests import databases
 
@@ -39,6 +41,11 @@ class Portal:
                 [sys.executable, *command], cwd=ROOT, env=self.environment, check=True, capture_output=True, text=True
             ).stdout
         )
+
+    def ask(self, query: LiteralString) -> list[Any]:
+        """The first column of what its database answers: many times quicker than `run`."""
+        with psycopg.connect(self.environment["DATABASE_URL"]) as connection:
+            return [row[0] for row in connection.execute(query).fetchall()]
 
     def complaints(self) -> list[str]:
         """The lines of the log that no test should bring about."""
