@@ -55,10 +55,11 @@ def read_pasted(text: str, region: str) -> list[Entry]:
 
 def _read_line(line: int, content: str, region: str) -> Iterator[Entry]:
     try:
-        yield Entry(line, shown(content.strip()), normalise(content, region), "", "")
+        normalise(content, region)
     except NumberError as error:
         whole = Entry(line, shown(content.strip()), None, "", str(error))
     else:
+        yield from _entries(line, content, "", read_cell(content, region, put_back=False))
         return
     parts = _PARTS.split(_LIST_MARK.sub("", content, count=1) if _LIST_MARK.match(content) else content)
     items = [item for part in parts if part.strip() for item in _items(part.strip(), region)]

@@ -26,6 +26,7 @@ class Plan:
     def __init__(self, metadata: PhoneMetadata) -> None:
         general = metadata.general_desc or PhoneNumberDesc()
         self.code = str(metadata.country_code)
+        self.trunk = metadata.national_prefix or ""
         self.leading = _compiled(metadata.leading_digits)
         self.abroad = _compiled(metadata.international_prefix)
         self._general = _compiled(general.national_number_pattern)
@@ -34,8 +35,6 @@ class Plan:
         self._prefix = _compiled(metadata.national_prefix_for_parsing)
         self._transform = metadata.national_prefix_transform_rule or ""
         self._kinds = _kinds(metadata)
-        self._trunk = metadata.national_prefix or ""
-        self._usual_lengths = _usual_lengths(metadata)
         self._by_length: dict[int, re.Pattern[str] | None] = {}
         self._plain_by_length: dict[int, re.Pattern[str] | None] = {}
 
@@ -65,21 +64,6 @@ class Plan:
         """Tell whether there are more digits than any number has (_test_number_length)."""
         length = len(digits)
         return length not in self._local_lengths and length > max(self._lengths, default=0)
-
-    def could_be_mistyped(self, digits: str) -> bool:
-        """Tell whether digits without 0 or "+" may be meant for this plan, with a digit too many, too few or wrong.
-
-        With a mistake behind country code or national prefix they would still begin with it; so only mistakes within
-        it are looked for. Numbers with neither are told by how many digits landlines and mobiles have.
-        """
-        # A leading 0 is seen; another prefix (Russia's 8) looks like any digit.
-        prefix = self._trunk.lstrip("0")
-        counts = {len(digits), len(digits.removeprefix(prefix))}
-        if any(abs(count - length) <= 1 for count in counts for length in self._usual_lengths):
-            return True
-        starts = _mistyped(self.code) | _mistyped(self._trunk)
-        rests = (len(digits) - len(start) for start in starts if digits.startswith(start))
-        return not self._usual_lengths.isdisjoint(rests)
 
     def national(self, digits: str) -> str:
         """Return what parse() makes of digits without country code: no prefix, unless too few are left then."""
@@ -201,23 +185,8 @@ def _exists(national: str, sharing: tuple[Plan, ...]) -> bool:
     return False
 
 
-@lru_cache(_KEPT)
-def _mistyped(code: str) -> frozenset[str]:
-    """Return what a country code or prefix becomes with one digit wrong, one too many or one too few."""
-    each = range(len(code))
-    wrong = {f"{code[:i]}{digit}{code[i + 1 :]}" for i in each for digit in "0123456789"}
-    more = {f"{code[:i]}{digit}{code[i:]}" for i in range(len(code) + 1) for digit in "0123456789"}
-    return frozenset(wrong | more | {code[:i] + code[i + 1 :] for i in each})
-
-
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     return re.compile(pattern) if pattern else None
-
-
-def _usual_lengths(metadata: PhoneMetadata) -> frozenset[int]:
-    """Return how many digits landlines and mobiles have, without national prefix."""
-    kinds = (metadata.fixed_line, metadata.mobile)
-    return frozenset(length for kind in kinds if kind for length in kind.possible_length if length > 0)
 
 
 def _kinds(metadata: PhoneMetadata) -> list[tuple[str, frozenset[int]]]:

@@ -23,7 +23,12 @@ _QUOTES = "'\u2018\u2019`"
 _ROUNDED = re.compile(r"[+-]?\d+(?:[.,]\d+)?E\+?\d+", re.IGNORECASE)
 _WHOLE_DECIMAL = re.compile(r"(\+?\d{7,})\.0+")
 _EXTENSION = re.compile(r"[\d)\s.,;-](?:x|ext\.?|extn\.?|extension)[\s.:=]*\d+$|[#;,]\s*\d+$", re.IGNORECASE)
-_DIALLED = re.compile(r"\+?[0-9]+")
+_DIALLED = re.compile(r"\+?[0-9]{1,100}")
+# Two runs of digits with what divides them.
+_DIVISION = re.compile(r"(\d+)([^\d+]+)(?=(\d+))")
+_ALTERNATIVES = frozenset("/()[]")
+# So many digits in a row are rarely a group of a longer number.
+_LONG_GROUP = 5
 
 
 class NumberError(ValueError):
@@ -36,21 +41,92 @@ def normalise(text: str, region: str, *, bare_international: bool = False) -> st
     Separators, brackets, invisible characters, a leading apostrophe, digits of other scripts, `+`, `00`, a leading 0
     and the country code of `region` without `+` are understood. With `bare_international` so is the code of any
     other country without `+`, as carriers write numbers (`dialable`); from people it would turn a digit
-    too many into a call abroad. What is valid as a national number always is one. Raises NumberError.
+    too many into a call abroad. What is valid as a national number then always is one; what people write is refused
+    if it could be another number of `region` with its `+`. Raises NumberError.
     """
-    digits = _digits(text)
-    return numbering.read(digits, region, bare_international) or _asked(digits, region, bare_international)
+    digits, written = _digits(text)
+    number = numbering.read(digits, region, bare_international) or _asked(digits, region, bare_international)
+    if doubt := _doubt(number, digits, written, region, bare_international):
+        raise NumberError(doubt)
+    return number
 
 
 def find(text: str, region: str, *, bare_international: bool = False) -> str:
     """Return what `normalise` returns, "" where it raises: far cheaper than that if the reason isn't needed."""
-    # Not contextlib.suppress: that would cost a tenth of the time.
+    # Not contextlib.suppress: that would cost a tenth of the time, and so would calls that are not needed.
     try:
-        digits = _digits(text)
+        digits, written = (text, text) if text.isdecimal() and text.isascii() else _digits(text)
         read = numbering.read(digits, region, bare_international)
-        return _asked(digits, region, bare_international) if read is None else read
+        number = _asked(digits, region, bare_international) if read is None else read
     except NumberError:
         return ""
+    if not number or (written is digits and number[1] != digits[0]):
+        return number
+    return "" if _doubt(number, digits, written, region, bare_international) else number
+
+
+def could_be_several(text: str, region: str) -> bool:
+    """Tell whether `text` is one number as a whole, and a shorter one with something behind it as well.
+
+    "9178753953/60" in India: is it +917875395360, or 9178753953 and 9178753960?
+    """
+    with suppress(NumberError):
+        return _exists(_digits(text)[0], region) and goes_on(text, region)
+    return False
+
+
+def goes_on(text: str, region: str) -> bool:
+    """Tell whether `text` goes on behind a number with what is no group of its digits ("020 7946 0001-2")."""
+    with suppress(NumberError):
+        return _goes_on(_digits(text)[1], region)
+    return False
+
+
+def _doubt(number: str, digits: str, written: str, region: str, bare_international: bool) -> str:
+    """Return why the number that was read may not be the one that is meant, "" if it is certain.
+
+    `digits` are those of the text, `written` is the text with what divides them.
+    """
+    # Where numbers have any length (Germany), the code of the country may as well be an area code.
+    if not bare_international and number[1] == digits[0] and number[1:] != digits:
+        home = numbering.plan(region)
+        if home and digits.startswith(home.code) and (other := numbering.read(f"+{digits}", region, False)):
+            return f"{digits} has lost a 0 or a +: it could be {number} or {other}"
+    if written is not digits and _goes_on(written, region, bare_international):
+        return f"{written} could be one number or two"
+    return ""
+
+
+def _goes_on(written: str, region: str, bare_international: bool = False) -> bool:
+    """Tell whether a number ends before the end of what was written, and isn't followed by a group of its digits.
+
+    Groups are divided by spaces, dots or hyphens. What follows a number in brackets or behind a slash is none, nor
+    are fewer digits than very many before them, nor fewer behind the first hyphen or dot: those are an extension, or
+    the last digits of another number.
+    """
+    if len(written.rstrip("0123456789")) <= _SHORTEST_IN_LIST:
+        return False  # nothing before the last group is long enough for a number
+    for division in _DIVISION.finditer(written):
+        group, between, rest = division.groups()
+        mark = between.strip()
+        if (
+            not _ALTERNATIVES.isdisjoint(between)
+            or len(group) >= max(len(rest), _LONG_GROUP)
+            or (mark and len(group) > len(rest) and mark not in written[: division.start()])
+        ):
+            start = written[: division.end(1)].translate(_SEPARATORS)
+            if len(start) >= _SHORTEST_IN_LIST and _exists(start, region, bare_international):
+                return True
+    return False
+
+
+def _exists(digits: str, region: str, bare_international: bool = False) -> bool:
+    """Tell whether digits are a number, whatever else they could be."""
+    read = numbering.read(digits, region, bare_international)
+    if read is None:
+        with suppress(NumberError):
+            read = _asked(digits, region, bare_international)
+    return bool(read)
 
 
 def _asked(digits: str, region: str, bare_international: bool) -> str:
@@ -116,7 +192,9 @@ def _reads(text: str, region: str, bare_international: bool) -> bool:
     """Tell whether `text` is a number; without asking phonenumbers where it can't be one of a list."""
     if not _SHORTEST_IN_LIST <= sum(map(str.isdigit, text)) <= _E164_DIGITS + 3:
         return False
-    return bool(find(text, region, bare_international=bare_international))
+    with suppress(NumberError):
+        return _exists(_digits(text)[0], region, bare_international)
+    return False
 
 
 def pretty(e164: str) -> str:
@@ -127,10 +205,10 @@ def pretty(e164: str) -> str:
         return e164
 
 
-def _digits(text: str) -> str:
-    """Return `text` without separators: an optional "+" and ASCII digits."""
-    if _DIALLED.fullmatch(text) and len(text) <= _LONGEST_TEXT:
-        return text
+def _digits(text: str) -> tuple[str, str]:
+    """Return `text` without separators, an optional "+" and ASCII digits, and as ASCII with them."""
+    if _DIALLED.fullmatch(text):
+        return text, text
     text = text.strip(" \t\r\n\xa0\ufeff")
     if len(text) > _LONGEST_TEXT:
         raise NumberError(f"too long: {len(text)} characters")
@@ -145,7 +223,7 @@ def _digits(text: str) -> str:
         text = text[4:]
     digits = text.translate(_SEPARATORS)
     if _DIALLED.fullmatch(digits):
-        return digits
+        return digits, text
     raise NumberError(_why_not_digits(text, digits))
 
 

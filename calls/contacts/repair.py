@@ -11,7 +11,16 @@ from datetime import date, time, timedelta
 from typing import NamedTuple
 
 from calls.contacts import numbering
-from calls.contacts.numbers import NumberError, find, has_extension, normalise, plain, split
+from calls.contacts.numbers import (
+    NumberError,
+    could_be_several,
+    find,
+    goes_on,
+    has_extension,
+    normalise,
+    plain,
+    split,
+)
 from calls.obd.values import shown
 
 # What python-calamine gives for a cell (a datetime is a date).
@@ -35,6 +44,11 @@ _LABEL = re.compile(
     r"((?:tele)?phone|tel|ph|mobile|mob|cell|whatsapp)\b\.?(?: ?(?:no\.?|nr\.?|number)(?![a-z]))? ?:? ?(?=[+(\d])",
     re.IGNORECASE,
 )
+# Of numbers with country code spreadsheets show and write out the first digits only, unless they are told otherwise.
+_ROUNDED_ZEROS = "0" * 6
+_ROUNDED = re.compile(rf"[1-9]\d{{5,}}{_ROUNDED_ZEROS}")
+# One dot, before the last one or two digits: people divide numbers otherwise.
+_DECIMALS = re.compile(r"\+?\d[\d ]*\.\d{1,2}")
 _WHOLE_DECIMAL = re.compile(r"(\+?\d{7,})[.,]0+")
 _THOUSANDS = re.compile(r"(\d{1,3}(?:,\d{2,3})*,\d{3})(?:\.0+)?")
 _SCIENTIFIC = re.compile(r"(\+?)(\d+)(?:[.,](\d+))?E\+?(\d{1,2})", re.IGNORECASE)
@@ -69,8 +83,8 @@ def read_cell(value: CellValue, region: str, *, put_back: bool = True) -> Cell:
     """Return the numbers of one cell of a spreadsheet or CSV file; national ones are of `region` ("IN").
 
     A cell with several numbers is taken whole or refused whole, so that a row is one or the other. `put_back` says
-    whether a lost 0 or "+" is put back: not in text that may be something else, for 12 digits of an identity card
-    ring somebody abroad with a "+".
+    whether a lost 0 or "+" is put back: not in text that may be something else. The "+" of another country never is:
+    an amount, the number of an identity card or one without its area code would ring somebody abroad.
     """
     if plainly := _plainly(value, region):
         return Cell((plainly,))
@@ -84,12 +98,14 @@ def read_cell(value: CellValue, region: str, *, put_back: bool = True) -> Cell:
 
 def _plainly(value: CellValue, region: str) -> str:
     """Return the number of a cell that needs no repair and can't be anything else, "" if it isn't that simple."""
-    if isinstance(value, float) and 0 < value < 10**_KEPT_DIGITS and value.is_integer():
-        return find(str(int(value)), region)
-    if isinstance(value, str) and value.isdecimal() and value.isascii():
-        return find(value, region)
-    if isinstance(value, str) and _ORDINARY.fullmatch(value) and not ("-" in value and _DATE.fullmatch(value)):
-        return find(value, region)
+    if isinstance(value, str):
+        if value.isdecimal() and value.isascii():
+            return "" if value.endswith(_ROUNDED_ZEROS) else find(value, region)
+        if _ORDINARY.fullmatch(value) and not ("-" in value and _DATE.fullmatch(value)):
+            return find(value, region)
+    elif isinstance(value, float) and 0 < value < 10**_KEPT_DIGITS and value.is_integer():
+        digits = str(int(value))
+        return "" if digits.endswith(_ROUNDED_ZEROS) else find(digits, region)
     return ""
 
 
@@ -130,9 +146,10 @@ def _read_text(text: str, region: str, put_back: bool) -> Cell:
     text = parts[0] if len(parts) == 1 else text
     whole = find(_written_out(text)[0], region)
     several = _several(text, region, put_back)
-    if several and whole and several.numbers not in ((), (whole,)):
+    doubt = not whole and could_be_several(text, region)
+    if several and (whole or doubt) and several.numbers not in ((), (whole,)):
         raise NumberError(f"{shown(text)} could be one number or {len(several.numbers)}")
-    if several and not whole:
+    if several and not whole and not doubt:
         return several._replace(repaired=_said([*repairs, several.repaired]) if several.numbers else "")
     number, more = _one(text, region, put_back)
     return Cell((number,), _said([*repairs, *more]))
@@ -177,38 +194,54 @@ def _several(text: str, region: str, put_back: bool) -> Cell | None:
 def _one(text: str, region: str, put_back: bool) -> tuple[str, list[str]]:
     """Return the only number that clean text can mean, and what was repaired. Raises NumberError."""
     text, repairs = _written_out(text)
+    if _ROUNDED.fullmatch(text):
+        raise NumberError(_why_rounded(text))
+    if _DECIMALS.fullmatch(text):
+        raise NumberError(f"{shown(text)} has decimals: it is an amount, or the spreadsheet has calculated with it")
     if number := find(text, region):
         return number, repairs
-    longer = _longer(text, region) if put_back else {}
-    if len(longer) > 1:
+    longer = _longer(text, region)
+    if len(longer) > 1 and put_back:
         raise NumberError(f"{shown(text)} has lost a 0 or a +: it could be {' or '.join(longer)}")
     for number, lost in longer.items():
-        return number, [*repairs, f"lost {lost} put back"]
-    return normalise(text, region), repairs
+        if lost and put_back:
+            return number, [*repairs, f"lost {lost} put back"]
+    try:
+        return normalise(text, region), repairs
+    except NumberError as error:
+        if "" in longer.values():
+            raise NumberError(f"{error}; if it has lost its +, write it with the +") from None
+        raise
 
 
 def _longer(text: str, region: str) -> dict[str, str]:
     """Return the numbers that text would be with a leading 0 or "+", which number cells lose, each with what was lost.
 
-    The number of another country is left out where the digits could as well be a mistyped one of `region`: that must
-    not ring somebody abroad.
+    For a number of another country that is "": it is told, but not put back.
     """
     digits = "".join(filter(str.isdigit, text))
-    if len(digits) < _SHORTEST_REPAIRED or not _UNMARKED.fullmatch(text):
-        return {}
     home = numbering.plan(region)
-    if home is None:
+    if len(digits) < _SHORTEST_REPAIRED or not _UNMARKED.fullmatch(text) or home is None or goes_on(text, region):
         return {}
-    code = f"+{home.code}"
-    national, abroad = find(f"0{digits}", region), find(f"+{digits}", region)
-    found = {national: "0"} if national.startswith(code) else {}
-    if abroad and (found or abroad.startswith(code) or not home.could_be_mistyped(digits)):
-        found.setdefault(abroad, "+")
+    found = {}
+    national, international = find(f"0{text}", region), find(f"+{text}", region)
+    # A carrier's code, or the prefix of a longer number, must not be taken off what is left.
+    if national in {f"+{home.code}0{digits}", f"+{home.code}{f'0{digits}'.removeprefix(home.trunk)}"}:
+        found[national] = "0"
+    if international == f"+{digits}":
+        found.setdefault(international, "+" if digits.startswith(home.code) else "")
     return found
 
 
+def _why_rounded(digits: str) -> str:
+    return f"{digits} ends with {len(_ROUNDED_ZEROS)} zeros: the spreadsheet has probably rounded it"
+
+
 def _written_out(text: str) -> tuple[str, list[str]]:
-    """Return the digits of a number that was formatted as an amount, and what was done; no digit is invented."""
+    """Return the digits of a number that was formatted as an amount, and what was done; no digit is invented.
+
+    Raises NumberError for one that was rounded.
+    """
     if whole := _WHOLE_DECIMAL.fullmatch(text):
         return whole[1], [f'"{shown(text.removeprefix(whole[1]))}" removed']
     if (groups := _THOUSANDS.fullmatch(text)) and len(groups[1]) > _SHORTEST_REPAIRED:
@@ -217,7 +250,10 @@ def _written_out(text: str) -> tuple[str, list[str]]:
         plus, whole_part, decimals, exponent = scientific.groups(default="")
         shift = int(exponent)
         if shift <= len(decimals) and not decimals[shift:].strip("0"):
-            return plus + whole_part + decimals[:shift], [f"{shown(text)} written out"]
+            digits = whole_part + decimals[:shift]
+            if _ROUNDED.fullmatch(digits):
+                raise NumberError(_why_rounded(digits))
+            return plus + digits, [f"{shown(text)} written out"]
     return text, []
 
 

@@ -4,11 +4,12 @@ from datetime import date, datetime, time, timedelta
 
 import phonenumbers
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
-from calls.contacts.numbers import normalise
+from calls.contacts.entries import read_pasted
+from calls.contacts.numbers import find, normalise
 from calls.contacts.repair import Cell, CellValue, read_cell
 from tests.factories import number
 
@@ -82,36 +83,48 @@ def test_damage_that_is_certain_is_repaired_and_named(text: str, repaired: str) 
         ("2366 18300", "IT", "+390236618300", "lost 0 put back"),
         (701234567.0, "CI", "+2250701234567", "lost 0 put back"),
         ("612345678", "HU", "+3612345678", "lost 0 put back"),
-        (442079460001.0, "IN", ONE, "lost + put back"),
-        ("442079460001", "IN", ONE, "lost + put back"),
-        ("442079460001", "US", ONE, "lost + put back"),
-        ("442079460001", "RU", ONE, "lost + put back"),
-        ("918123456789", "GB", INDIAN, "lost + put back"),
+        ("55800123456", "BR", "+55800123456", "lost + put back"),
     ],
 )
-def test_a_lost_0_or_plus_is_put_back_where_one_number_comes_out(
+def test_a_lost_0_or_the_plus_of_the_country_is_put_back_where_one_number_comes_out(
     value: CellValue, region: str, expected: str, repaired: str
 ) -> None:
     assert read_cell(value, region) == Cell((expected,), repaired)
 
 
 @pytest.mark.parametrize(
-    ("text", "region", "reason"),
+    ("value", "region", "reason"),
     [
-        # A digit too many, not a number of Japan; one of London typed with a digit more, not one of Washington.
+        # Numbers without area code, of identity cards and of orders would ring somebody in Austria, Germany or Japan.
+        ("43577464", "IN", "not a number that exists in IN"),
+        (49596860.0, "IN", "not a number that exists in IN"),
         ("81234567890", "IN", "not a number that exists in IN"),
         ("12025550123", "IN", "not a number that exists in IN"),
         ("12025550123", "GB", "too long: 11 digits"),
-        # Russia dials 8 first: this could be 11 digits and one too many.
+        ("12025550123", "DE", "not a number that exists in DE"),
+        (442079460001.0, "IN", "not a number that exists in IN"),
+        ("442079460001", "US", "too long: 12 digits"),
+        ("918123456789", "GB", "too long: 12 digits"),
+        ("861012345678", "KR", "not a number that exists in KR"),
+    ],
+)
+def test_the_plus_of_another_country_is_not_put_back(value: CellValue, region: str, reason: str) -> None:
+    reason = f"{reason}; if it has lost its +, write it with the +"
+    assert read_cell(value, region) == Cell((), reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "reason"),
+    [
+        # With a "+" it would be one of Russia only because an 8 is taken off.
+        ("789012345678", "IN", "not a number that exists in IN"),
         ("849123456789", "RU", "wrong length: 12 digits"),
-        # 91 with a wrong digit and one too many, a digit or the 9 of an outside line before a number of the region.
-        ("928123456789", "IN", "not a number that exists in IN"),
         ("9918123456789", "IN", "not a number that exists in IN"),
         ("202079460001", "GB", "too long: 12 digits"),
-        ("912025550123", "US", "too long: 12 digits"),
-        # German numbers have almost any length.
-        ("12025550123", "DE", "not a number that exists in DE"),
-        ("861012345678", "KR", "861012345678 has lost a 0 or a +: it could be +821012345678 or +861012345678"),
+        # With what is behind the number of the region.
+        ("8610567890-91", "IN", "not a number that exists in IN"),
+        ("8210123456-78", "IN", "not a number that exists in IN"),
+        ("61133000", "CG", "61133000 has lost a 0 or a +: it could be +242061133000 or +61133000"),
     ],
 )
 def test_nothing_is_put_back_that_could_ring_somebody_else(text: str, region: str, reason: str) -> None:
@@ -133,9 +146,48 @@ def test_one_mistyped_digit_never_rings_abroad(region: str) -> None:
             assert all(number.startswith(code) for cell in cells for number in cell.numbers if cell.repaired)
 
 
+@given(st.integers(10**6, 10**15 - 1), st.sampled_from(["IN", "GB", "US", "DE", "RU", "IT", "SG", "CG"]))
+def test_digits_never_ring_abroad_for_want_of_a_plus(digits: int, region: str) -> None:
+    code = f"+{phonenumbers.country_code_for_region(region)}"
+    # With the prefix for calls abroad (011 in the United States) nothing is lost.
+    for cell in (read_cell(float(digits), region), read_cell(str(digits), region)):
+        assert all(e164.startswith(code) or not cell.repaired for e164 in cell.numbers)
+
+
+def lost_plus() -> list[tuple[str, str]]:
+    """Numbers of all regions without their "+", each with the region, by the examples of phonenumbers."""
+    return [
+        (region, phonenumbers.format_number(example, PhoneNumberFormat.E164)[1:])
+        for region in sorted(phonenumbers.SUPPORTED_REGIONS)
+        for kind in (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE)
+        if (example := phonenumbers.example_number_for_type(region, kind))
+    ]
+
+
+LOST_PLUS = lost_plus()
+
+
+@given(st.sampled_from(LOST_PLUS), st.text(alphabet="0123456789", min_size=3, max_size=3))
+def test_a_number_of_the_region_that_lost_its_plus_is_itself_or_refused(lost: tuple[str, str], end: str) -> None:
+    region, digits = lost[0], lost[1][:-3] + end
+    assume(find(f"+{digits}", region) == f"+{digits}")
+    for value in (float(digits), int(digits), digits, f"{digits}.0", f"{digits[:-5]} {digits[-5:]}"):
+        assert read_cell(value, region).numbers in ((), (f"+{digits}",))
+        if isinstance(value, str):
+            assert {entry.number for entry in read_pasted(value, region)} <= {None, f"+{digits}"}
+
+
+@pytest.mark.parametrize("value", [4915123456789.0, 4915123456789, "4915123456789", "4915123456789.0"])
+def test_digits_that_begin_with_the_code_of_a_country_with_numbers_of_any_length(value: CellValue) -> None:
+    reason = "4915123456789 has lost a 0 or a +: it could be +494915123456789 or +4915123456789"
+    assert read_cell(value, "DE") == Cell((), reason=reason)
+    assert read_cell("+4915123456789", "DE").numbers == ("+4915123456789",)
+    assert read_cell("04915123456789", "DE").numbers == ("+494915123456789",)
+
+
 def test_nothing_is_put_back_into_text_that_may_be_something_else() -> None:
-    cell = read_cell("442079460001", "IN", put_back=False)
-    assert cell == Cell((), reason="not a number that exists in IN")
+    cell = read_cell("236618300", "IT", put_back=False)
+    assert cell == Cell((), reason="not a number that exists in IT")
     assert read_cell("8123456789.0", "IN", put_back=False).numbers == (INDIAN,)
 
 
@@ -170,6 +222,110 @@ def test_a_slash_within_a_number_divides_nothing() -> None:
     assert read_cell("030/123456", "DE").numbers == ("+4930123456",)
     # The second part would be a number by itself, the first would not.
     assert read_cell("089/2345678", "DE").numbers == ("+49892345678",)
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        ("9187539531/60", "IN"),
+        ("9187539531-60", "IN"),
+        ("9187539531 60", "IN"),
+        ("9187539531 (60)", "IN"),
+        ("9187539531\u201360", "IN"),
+        ("9187539531/6/7", "IN"),
+        ("91875 39531 / 23", "IN"),
+        ("030 1234567/8", "DE"),
+        ("030 1234567-8", "DE"),
+        ("030 1234-56", "DE"),
+        ("030 12345 030 12346", "DE"),
+    ],
+)
+def test_what_goes_on_behind_a_number_is_another_number_or_the_rest_of_one(text: str, region: str) -> None:
+    cell = read_cell(text, region)
+    assert cell.numbers == ()
+    assert cell.reason.endswith(" could be one number or two")
+    assert [entry.number for entry in read_pasted(text, region)] == [None]
+
+
+def test_parts_of_which_each_is_a_number_may_be_one() -> None:
+    reason = "030 12345/030 12346 could be one number or 2"
+    assert read_cell("030 12345/030 12346", "DE") == Cell((), reason=reason)
+
+
+@given(
+    st.from_regex(r"(91)?[6-9][0-9]{9}|[6-9]1[0-9]{8}", fullmatch=True).map(lambda digits: digits[:10]),
+    st.sampled_from(["/", " / ", "-", " - ", ".", " ", "  ", " (", "/ ", "\u2013", "\xa0"]),
+    st.text(alphabet="0123456789", min_size=1, max_size=4),
+)
+def test_nobody_else_is_called_for_what_stands_behind_a_mobile(mobile: str, between: str, rest: str) -> None:
+    assume(find(mobile, "IN"))
+    text = f"{mobile}{between}{rest}"
+    assert read_cell(text, "IN").numbers in ((), (f"+91{mobile}",))
+    for pasted in (text, f"Asha {text}", f"{text}, Asha"):
+        assert {entry.number for entry in read_pasted(pasted, "IN")} <= {None, f"+91{mobile}"}
+
+
+@pytest.mark.parametrize("kind", [PhoneNumberFormat.NATIONAL, PhoneNumberFormat.INTERNATIONAL])
+def test_groups_as_people_write_them_are_one_number(kind: int) -> None:
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
+        for type_ in (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE, PhoneNumberType.TOLL_FREE):
+            example = phonenumbers.example_number_for_type(region, type_)
+            if example:
+                written = phonenumbers.format_number(example, kind)
+                cell = read_cell(written, region)
+                e164 = phonenumbers.format_number(example, PhoneNumberFormat.E164)
+                # New Caledonia has numbers that look like dates.
+                assert cell.numbers == (e164,) or "is a date" in cell.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "expected"),
+    [
+        ("91 81234 56789", "IN", INDIAN),
+        ("+91 8123 4567 89", "IN", INDIAN),
+        ("81234-567-89", "IN", INDIAN),
+        ("(020) 7946 00 01", "GB", ONE),
+        ("030 12 34 56 78", "DE", "+493012345678"),
+        ("030 1234 567", "DE", "+49301234567"),
+        ("(030) 123 45 67", "DE", "+49301234567"),
+        ("+49 151 1234 5678", "DE", "+4915112345678"),
+        ("08-123 456 78", "SE", "+46812345678"),
+        ("0812-3456-789", "ID", "+628123456789"),
+    ],
+)
+def test_other_groups_are_one_number_too(text: str, region: str, expected: str) -> None:
+    assert read_cell(text, region).numbers == (expected,)
+
+
+@pytest.mark.parametrize("value", [919876000000.0, 919876000000, "919876000000", "919876000000.0", "919,876,000,000"])
+def test_a_number_that_ends_with_many_zeros_was_rounded(value: CellValue) -> None:
+    reason = "919876000000 ends with 6 zeros: the spreadsheet has probably rounded it"
+    assert read_cell(value, "IN") == Cell((), reason=reason)
+
+
+@pytest.mark.parametrize("text", ["9.19876000000E+11", "+9.19876000000E+11", "919876,000000E+6"])
+def test_a_figure_that_ends_with_many_zeros_was_rounded(text: str) -> None:
+    reason = "919876000000 ends with 6 zeros: the spreadsheet has probably rounded it"
+    assert read_cell(text, "IN") == Cell((), reason=reason)
+    assert [entry.number for entry in read_pasted(text, "IN") if entry.number] == []
+
+
+@pytest.mark.parametrize("text", ["+919876000000", "91 98760 00000", "9876000000", "00919876000000"])
+def test_zeros_that_somebody_wrote_are_digits(text: str) -> None:
+    assert read_cell(text, "IN").numbers == ("+919876000000",)
+    assert [entry.number for entry in read_pasted(text, "IN")] == ["+919876000000"]
+
+
+@pytest.mark.parametrize("text", ["98765432.10", "987654321.5", "98 765 432.10", "123456.00"])
+def test_amounts_are_no_numbers(text: str) -> None:
+    reason = f"{text} has decimals: it is an amount, or the spreadsheet has calculated with it"
+    assert read_cell(text, "IN") == Cell((), reason=reason)
+    assert [entry.number for entry in read_pasted(text, "IN")] == [None]
+
+
+@pytest.mark.parametrize("text", ["81234.56789", "81.2345.6789", "81234.567.89", "8.1.2.3.4.5.6.7.8.9"])
+def test_dots_between_groups_are_no_decimals(text: str) -> None:
+    assert read_cell(text, "IN").numbers == (INDIAN,)
 
 
 @pytest.mark.parametrize(
