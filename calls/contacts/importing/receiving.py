@@ -12,7 +12,13 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError
 
 from calls.contacts.importing.cells import as_text
-from calls.contacts.importing.guess import SAMPLE_ROWS, guess_columns, guess_header
+from calls.contacts.importing.guess import (
+    SAMPLE_ROWS,
+    columns_of_numbers,
+    columns_of_text,
+    guess_columns,
+    guess_header,
+)
 from calls.contacts.importing.layout import MAX_COLUMNS, Layout, Role
 from calls.contacts.importing.problems import GONE, ImportNotPossible, UploadError, in_words
 from calls.contacts.importing.reading import unique_titles
@@ -151,9 +157,14 @@ def _with_columns(layout: Layout, rows: Sample, header: int, *, suppression: boo
 
 
 def _is_table(rows: Sample, layout: Layout) -> bool:
-    """Whether most rows have one number in the same column; else they are free text."""
-    if layout.columns.count(Role.NUMBER) != 1:
-        return False
+    """Whether most rows have one number in the same column, or several beside one text; else they are free text.
+
+    Of several numbers beside a name some may be those of orders, which must not be called: the person has to say.
+    """
+    width = len(layout.columns)
+    if Role.NUMBER not in layout.columns:
+        several = len(columns_of_numbers(rows, range(width), settings.DEFAULT_REGION)) > 1
+        return several and len(rows) > 1 and len(columns_of_text(rows, width)) == 1
     place = layout.columns.index(Role.NUMBER)
     cells = [row[place] for _, row in rows if place < len(row)]
     return sum(bool(read_cell(cell, settings.DEFAULT_REGION).numbers) for cell in cells) * 5 >= len(rows) * 4

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime, time
 from typing import Any
 
@@ -9,8 +10,9 @@ import openpyxl
 import pytest
 import xlsxwriter
 
-from calls.contacts.importing import Layout, preview, refused_lines
+from calls.contacts.importing import Layout, Role, confirm, preview, receive, refused_lines
 from calls.models import ContactGroup, User
+from calls.models.importing import Existing
 from tests.contacts.importing.helpers import contacts, csv_bytes, imported, received
 from tests.factories import make_group, make_user, number
 
@@ -190,10 +192,32 @@ def test_text_named_as_a_workbook(admin: User, group: ContactGroup) -> None:
 
 
 def test_several_columns_of_numbers_and_names(admin: User, group: ContactGroup) -> None:
-    imported(admin, group, f"{ONE},{TWO}\n,{THREE}\n{number(4)},bad\n".encode())
+    import_ = received(admin, group, f"{ONE},{TWO}\n,{THREE}\n{number(4)},bad\n".encode())
+    guessed = Layout.from_json(import_.layout)
+    # One of them may have the numbers of orders: the person says.
+    assert guessed.columns == (Role.SKIP, Role.SKIP)
+    assert "No column looks like one of phone numbers. Say which one it is." in preview(import_, guessed).warnings
+    confirm(import_, replace(guessed, columns=(Role.NUMBER, Role.NUMBER)), Existing.SKIP)
     assert [number for number, _ in named(group)] == [ONE, TWO, THREE]
     imported(admin, group, csv_bytes([["Last Name", "First Name", "Mobile"], ["Rao", "Asha", number(5)]]))
     assert named(group)[3:] == [(number(5), "Asha Rao")]
+
+
+def test_several_numbers_beside_a_name_in_pasted_rows(admin: User, group: ContactGroup) -> None:
+    asked = receive(admin, group, pasted=f"Asha\t{ONE}\t2079461001\nRavi\t{TWO}\t2079461002\n")
+    guessed = Layout.from_json(asked.layout)
+    assert (guessed.kind, guessed.columns) == ("csv", (Role.NAME, Role.SKIP, Role.SKIP))
+    # Where there is nothing else, or each has its name, all are meant.
+    for text in (f"{ONE}, {TWO}\n{THREE}, {number(4)}", f"Asha, {ONE}, Ravi, {TWO}\nUma, {THREE}, Om, {number(4)}"):
+        everything = receive(admin, group, pasted=text)
+        confirm(everything, Layout.from_json(everything.layout), Existing.REPLACE)
+        assert [which for which, _ in named(group)] == [ONE, TWO, THREE, number(4)]
+
+
+@pytest.mark.parametrize("titles", ["Column 1,Column 2", ","])
+def test_refused_rows_of_a_list_without_titles_come_back(admin: User, group: ContactGroup, titles: str) -> None:
+    imported(admin, group, f"{titles},not added because\nAsha,{ONE},too short\nRavi,{TWO},12 has letters\n".encode())
+    assert contacts(group) == [(ONE, "Asha", "", {}), (TWO, "Ravi", "", {})]
 
 
 @pytest.mark.parametrize("title", ["Reference", "Customer ID", "client_id", "MemberId", "Account ID", "ID"])

@@ -160,7 +160,7 @@ def test_a_pasted_table(admin: User, group: ContactGroup) -> None:
 
 def test_the_person_says_what_the_columns_are(admin: User, group: ContactGroup) -> None:
     import_ = received(admin, group, csv_bytes([["A", "B", "C"], ["Uma", "vip", THREE], ["Om", "", number(4)]]))
-    guessed = Layout.from_json(import_.layout)
+    guessed = with_header(import_, Layout.from_json(import_.layout), 0)
     assert (guessed.header, guessed.columns[2]) == (0, Role.NUMBER)
     layout = with_header(import_, guessed, 1)
     assert layout.titles == ("A", "B", "C")
