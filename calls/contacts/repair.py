@@ -197,7 +197,7 @@ def _one(text: str, region: str, put_back: bool) -> tuple[str, list[str]]:
     if _ROUNDED.fullmatch(text):
         raise NumberError(_why_rounded(text))
     if _DECIMALS.fullmatch(text):
-        raise NumberError(f"{shown(text)} has decimals: it is an amount, or the spreadsheet has calculated with it")
+        raise NumberError(f"{shown(text)} is an amount with decimals, or the spreadsheet has calculated with it")
     if number := find(text, region):
         return number, repairs
     longer = _longer(text, region)
@@ -234,7 +234,7 @@ def _longer(text: str, region: str) -> dict[str, str]:
 
 
 def _why_rounded(digits: str) -> str:
-    return f"{digits} ends with {len(_ROUNDED_ZEROS)} zeros: the spreadsheet has probably rounded it"
+    return f"{digits} is a figure that the spreadsheet has probably rounded: it ends with {len(_ROUNDED_ZEROS)} zeros"
 
 
 def _written_out(text: str) -> tuple[str, list[str]]:

@@ -299,13 +299,13 @@ def test_other_groups_are_one_number_too(text: str, region: str, expected: str) 
 
 @pytest.mark.parametrize("value", [919876000000.0, 919876000000, "919876000000", "919876000000.0", "919,876,000,000"])
 def test_a_number_that_ends_with_many_zeros_was_rounded(value: CellValue) -> None:
-    reason = "919876000000 ends with 6 zeros: the spreadsheet has probably rounded it"
+    reason = "919876000000 is a figure that the spreadsheet has probably rounded: it ends with 6 zeros"
     assert read_cell(value, "IN") == Cell((), reason=reason)
 
 
 @pytest.mark.parametrize("text", ["9.19876000000E+11", "+9.19876000000E+11", "919876,000000E+6"])
 def test_a_figure_that_ends_with_many_zeros_was_rounded(text: str) -> None:
-    reason = "919876000000 ends with 6 zeros: the spreadsheet has probably rounded it"
+    reason = "919876000000 is a figure that the spreadsheet has probably rounded: it ends with 6 zeros"
     assert read_cell(text, "IN") == Cell((), reason=reason)
     assert [entry.number for entry in read_pasted(text, "IN") if entry.number] == []
 
@@ -318,7 +318,7 @@ def test_zeros_that_somebody_wrote_are_digits(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["98765432.10", "987654321.5", "98 765 432.10", "123456.00"])
 def test_amounts_are_no_numbers(text: str) -> None:
-    reason = f"{text} has decimals: it is an amount, or the spreadsheet has calculated with it"
+    reason = f"{text} is an amount with decimals, or the spreadsheet has calculated with it"
     assert read_cell(text, "IN") == Cell((), reason=reason)
     assert [entry.number for entry in read_pasted(text, "IN")] == [None]
 

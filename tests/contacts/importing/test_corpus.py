@@ -257,3 +257,9 @@ def test_a_large_damaged_list_to_the_last_row(admin: User, group: ContactGroup) 
     lines = b"".join(refused_lines(import_)).decode("utf-8-sig").splitlines()
     assert len(lines) == 1 + expected[False]
     assert lines[0] == "Name,Mobile,City,not added because"
+
+
+def test_reasons_of_the_same_kind_are_counted_together(admin: User, group: ContactGroup) -> None:
+    cells = ["98765432.10", "98765432.11", "442079000000", "442078000000", "9178753953/6"]
+    import_ = imported(admin, group, csv_bytes([["Mobile"], *([cell] for cell in cells), [ONE]]))
+    assert sorted(import_.reasons.values()) == [1, 2, 2]
