@@ -1125,15 +1125,14 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="ReplacedRow",
+            name="ReplacedRows",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("row", models.JSONField(help_text="The whole row of its table.")),
-                ("removed", models.BooleanField(help_text="Whether it was removed; otherwise it was changed.")),
+                ("rows", models.JSONField(help_text="A list of whole rows of their table.")),
+                ("removed", models.BooleanField(help_text="Whether they were removed; otherwise they were changed.")),
                 (
                     "of",
                     models.ForeignKey(
-                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="replaced",
                         to="calls.import",
@@ -1808,10 +1807,6 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 condition=models.Q(("outcome", "callable")), fields=("request", "number"), name="planned_once"
             ),
-        ),
-        migrations.AddIndex(
-            model_name="replacedrow",
-            index=models.Index(fields=["of", "removed"], name="replacedrow_of"),
         ),
         migrations.AddConstraint(
             model_name="suppressionlist",

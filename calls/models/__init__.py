@@ -28,7 +28,7 @@ from calls.models.dialing import (
     Waits,
 )
 from calls.models.exporting import Export, ExportFormat, ExportState
-from calls.models.importing import Existing, Import, ImportedRow, ImportState, ReplacedRow
+from calls.models.importing import Existing, Import, ImportedRow, ImportState, ReplacedRows
 from calls.models.keys import APIKey, Idempotency
 from calls.models.media import IVR, PHONE_KEYS, Sound
 from calls.models.rules import CallingRule, Traffic
@@ -70,7 +70,7 @@ __all__ = [
     "ListRole",
     "Outcome",
     "PlannedCall",
-    "ReplacedRow",
+    "ReplacedRows",
     "RequestKind",
     "RequestResult",
     "RequestState",

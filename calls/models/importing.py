@@ -128,12 +128,9 @@ class ImportedRow(models.Model):
         indexes = [models.Index(fields=["of", "duplicate", "line"], name="importedrow_page")]
 
 
-class ReplacedRow(models.Model):
-    """A contact or suppression as it was before an import changed or removed it, so that this can be undone."""
+class ReplacedRows(models.Model):
+    """Some contacts or suppressions as they were before an import changed or removed them, so that it can be undone."""
 
-    of = models.ForeignKey(Import, models.CASCADE, related_name="replaced", db_index=False)
-    row = models.JSONField(help_text="The whole row of its table.")
-    removed = models.BooleanField(help_text="Whether it was removed; otherwise it was changed.")
-
-    class Meta:
-        indexes = [models.Index(fields=["of", "removed"], name="replacedrow_of")]
+    of = models.ForeignKey(Import, models.CASCADE, related_name="replaced")
+    rows = models.JSONField(help_text="A list of whole rows of their table.")
+    removed = models.BooleanField(help_text="Whether they were removed; otherwise they were changed.")

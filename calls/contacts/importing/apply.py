@@ -1,7 +1,7 @@
 """From the numbers in `import_given` (:mod:`.staging`) to the contacts of a group, or the numbers of a list, and back.
 
 All of it happens in one transaction of the caller, some thousand rows at a time, so that it can tell how far it is.
-Only rows that really change are written; what they were before is kept in ReplacedRow, so that it can be undone.
+Only rows that really change are written; what they were before is kept in ReplacedRows, so that it can be undone.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,9 @@ from calls.models.importing import Existing
 
 ROWS_AT_ONCE = 25_000
 """Rows that one statement writes."""
+
+KEPT_TOGETHER = 500
+"""Rows as they were before that are kept in one row of ReplacedRows: a million rows of their own would cost more."""
 
 SOURCE_LENGTH = 100
 
@@ -93,9 +96,9 @@ BOUNDS_SQL = "SELECT min(id), max(id) FROM {chosen} WHERE place > %(after)s AND 
 # Said for the planner: without it, it would read the whole table for each of these steps.
 NEAR_SQL = "t.{owner} = %(target)s AND t.id >= %(first)s AND t.id <= %(last)s"
 KEEP_SQL = """
-    INSERT INTO calls_replacedrow (of_id, row, removed)
-    SELECT %(import)s, to_jsonb(t), {removed} FROM {chosen} AS c JOIN {table} AS t USING (id)
-    WHERE c.place > %(after)s AND c.place <= %(to)s AND {near}
+    INSERT INTO calls_replacedrows (of_id, rows, removed)
+    SELECT %(import)s, jsonb_agg(to_jsonb(t)), {removed} FROM {chosen} AS c JOIN {table} AS t USING (id)
+    WHERE c.place > %(after)s AND c.place <= %(to)s AND {near} GROUP BY c.place / {together}
 """
 UPDATE_SQL = """
     UPDATE {table} AS t SET ({columns}) = ROW ({columns_of_c}) FROM import_changed AS c
@@ -147,6 +150,7 @@ class Writer:
             "new": ", ".join(new),
             "new_as": _named(new, table.columns),
             "near": NEAR_SQL.format(owner=table.owner),
+            "together": KEPT_TOGETHER,
             "added_columns": ", ".join(table.added),
             "added": ", ".join(table.added.values()),
         }

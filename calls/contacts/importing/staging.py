@@ -37,7 +37,7 @@ _SPECIAL = re.compile(
     r'|^".+" (?=beside a number)|(?<=has lost a 0 or a \+).+|(?<=could be one number) or \d+'
 )
 
-TABLES = ("import_given", "import_repeated", "import_fresh", "import_changed", "import_removed")
+TABLES = ("import_given", "import_repeated", "import_fresh", "import_changed", "import_removed", "import_deleted")
 CREATE_SQL = """
     CREATE TEMP TABLE import_given (
         n bigint, place bigint, line bigint, number text COLLATE "C", again boolean,
