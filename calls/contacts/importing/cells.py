@@ -15,10 +15,9 @@ _MARKS = {"=", "'"}
 
 
 def as_text(value: CellValue) -> str:
-    """A cell as a person reads it: a whole number without decimals, text without what exports protect it with."""
+    """A cell as a person reads it: a whole number without decimals."""
     if isinstance(value, str):
-        value = value.strip()
-        return _unprotected(value) if value[:1] in _MARKS else value
+        return value.strip()
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, float):
@@ -26,6 +25,11 @@ def as_text(value: CellValue) -> str:
     if isinstance(value, datetime):
         return value.isoformat(" ")
     return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
+def unprotected(cells: list[str]) -> list[str]:
+    """The cells of a CSV file without what keeps spreadsheets from running or changing them; workbooks have no such."""
+    return [_unprotected(text.strip()) if text.lstrip()[:1] in _MARKS else text for text in cells]
 
 
 def _unprotected(text: str) -> str:
