@@ -27,9 +27,11 @@ def as_text(value: CellValue) -> str:
     return value.isoformat() if isinstance(value, date | time) else str(value)
 
 
-def unprotected(cells: list[str]) -> list[str]:
-    """The cells of a CSV file without what keeps spreadsheets from running or changing them; workbooks have no such."""
-    return [_unprotected(text.strip()) if text.lstrip()[:1] in _MARKS else text for text in cells]
+def unprotect(cells: list[str]) -> None:
+    """Take from cells of a CSV file what keeps spreadsheets from running or changing them; workbooks have no such."""
+    for place, text in enumerate(cells):
+        if text.lstrip()[:1] in _MARKS:
+            cells[place] = _unprotected(text.strip())
 
 
 def _unprotected(text: str) -> str:
