@@ -219,6 +219,35 @@ def test_only_the_days_that_are_asked_for(web: Client, everything: CallGroup) ->
     assert f"{everything.pk}-1" in text_of(web.get(f"{PAGE}&until={tomorrow}"))
 
 
+@pytest.mark.parametrize(
+    ("period", "found"),
+    [
+        ("since=2026-09-01&until=2026-09-01", True),  # when it was started
+        ("since=2026-10-18&until=2026-10-18", True),  # when it was sent to a carrier that waits
+        ("since=2026-10-20&until=2026-10-20", True),  # when it rang
+        ("since=2026-10-21", True),  # when it ended
+        ("until=2026-08-31", False),
+        ("since=2026-10-19&until=2026-10-19", False),
+        ("since=2026-10-22", False),
+    ],
+)
+def test_a_call_is_found_by_each_day_on_which_something_was_done_to_it(
+    web: Client, group: CallGroup, settings: Any, period: str, found: bool
+) -> None:
+    settings.TIME_ZONE = "UTC"
+    columns = ("created_at", "handed_over_at", "answered_at", "ended_at")
+    days = ((9, 1), (10, 18), (10, 20), (10, 21))
+    times = {column: datetime(2026, *day, 6, tzinfo=UTC) for column, day in zip(columns, days, strict=True)}
+    Call.objects.update(**times)
+    assert len(web.get(f"{PAGE}&{period}").context["records"]) == found
+
+
+def test_a_call_that_was_never_sent_is_found_by_when_it_was_started(web: Client, group: CallGroup) -> None:
+    Call.objects.update(handed_over_at=None, answered_at=None, ended_at=None)
+    today = timezone.localdate()
+    assert len(web.get(f"{PAGE}&since={today}&until={today}").context["records"]) == 1
+
+
 @pytest.mark.parametrize("query", ["number=", "number=abc", "number=%00", f"number={'1' * 200}", "number=12&since=x"])
 def test_what_is_no_number_is_said(web: Client, query: str) -> None:
     answer = web.get(f"/evidence/?{query}")
