@@ -39,14 +39,18 @@ class EvidenceForm(Period):
         return found.select_related("call_group__owner", "call_group__api_key")
 
     def left_out(self) -> QuerySet[PlannedCall]:
-        """Where a started call group left the number out, because it is suppressed or was called often enough."""
+        """Where a started call group left the number out: it is suppressed, was called often enough, or never may be.
+
+        A whole number is invalid only where the calling hours never allow a call.
+        """
         found = PlannedCall.objects.filter(
             self.within("request__created_at") | self.within("request__call_group__created_at"),
             number=self.cleaned_data["number"],
-            outcome__in=[Outcome.SUPPRESSED.value, Outcome.CAPPED.value],
+            outcome__in=[Outcome.SUPPRESSED.value, Outcome.CAPPED.value, Outcome.INVALID.value],
             request__call_group__isnull=False,
         )
-        return found.select_related("request__call_group__owner").order_by("-request__created_at", "-pk")
+        found = found.select_related("request__call_group__owner", "request__call_group__api_key")
+        return found.defer("request__typed").order_by("-request__created_at", "-pk")
 
     def suppressions(self) -> QuerySet[Suppression]:
         """The lists that the number is on today."""
