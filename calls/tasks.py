@@ -226,14 +226,20 @@ def fold_activity(timestamp: int) -> None:
 @app.periodic(cron="17 3 * * *")
 @app.task(queueing_lock="tidy")
 def tidy(timestamp: int) -> None:
-    """Forget what is old: requests never started, group changes, imports, exports, answers to programs, sessions."""
+    """Forget what is old: requests never started, group changes, imports, answers to programs, sessions."""
     old = CallRequest.objects.filter(created_at__lt=timezone.now() - PLANS_KEPT, call_group=None)
     old.delete()
     GroupChange.objects.filter(created_at__lt=timezone.now() - PLANS_KEPT).delete()
-    exporting.forget()
     importing.forget_old()
     forget_answers()
     SessionStore.clear_expired()
+
+
+@app.periodic(cron="47 * * * *")
+@app.task(queueing_lock="forget_exports")
+def forget_exports(timestamp: int) -> None:
+    """Forget old exports: each hour, for some portals are off at night."""
+    exporting.forget()
 
 
 @app.periodic(cron="27 3 * * *")

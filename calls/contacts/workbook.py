@@ -4,6 +4,8 @@ The first line that it writes is a JSON object: `{"sheet": its name, "others": [
 `{"refused": why}`. Each further one is a list of rows, `[[number, [cell, ...]], ...]`, without the blank ones. A cell
 is a string, a number, true or false, `{"date": "2026-11-23"}` or `{"time": "10:30:00"}`.
 
+A list that fills a sheet goes on in the next ones with the same titles: their rows are counted on, titles left out.
+
 The reader is native code that takes the bytes of strangers and keeps a whole sheet in memory: memory and time are
 bounded here for good.
 """
@@ -15,7 +17,7 @@ import sys
 import zipfile
 from collections.abc import Iterable, Iterator
 from datetime import date
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,9 @@ MAX_COLUMNS = 500
 MAX_CELL = 131_072
 OLD_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """How old workbooks (.xls) begin, and the wrapping of encrypted ones."""
+
+SHEET_ROWS = 1_048_576
+"""Rows of a full sheet: it has room for no more."""
 
 MAX_ROW = 1024 * 1024
 """Characters of a row, as JSON."""
@@ -93,14 +98,16 @@ def _lines(path: Path, most: int) -> Iterator[str]:
     if zipfile.is_zipfile(path):
         _check_unpacked(path)
     try:
-        sheet, others = _first_sheet(CalamineWorkbook.from_path(path))
+        workbook = CalamineWorkbook.from_path(path)
+        sheet, others = _first_sheet(workbook)
+        more, rows = _continued(workbook, sheet, others)
     except PasswordError:
         raise Refused(PROTECTED) from None
     except CalamineError:
         raise Refused(PROTECTED if _is_encrypted(path) else DAMAGED) from None
-    others = [name[:_SHEET_NAME] for name in others[:_OTHER_SHEETS]]
-    yield _json({"sheet": sheet.name[:_SHEET_NAME], "others": others, "rows": sheet.end[0] + 1 if sheet.end else 0})
-    yield from _batches(islice(_rows(sheet), most))
+    others = [name[:_SHEET_NAME] for name in others[len(more) :][:_OTHER_SHEETS]]
+    yield _json({"sheet": sheet.name[:_SHEET_NAME], "others": others, "rows": rows})
+    yield from _batches(islice(chain(_rows(sheet), _rows_of(workbook, more)), most))
 
 
 def _batches(rows: Iterable[str]) -> Iterator[str]:
@@ -155,9 +162,36 @@ def _first_sheet(workbook: CalamineWorkbook) -> tuple[CalamineSheet, list[str]]:
     raise Refused(EMPTY)
 
 
-def _rows(sheet: CalamineSheet) -> Iterator[str]:
-    """The rows that are not blank, each as JSON."""
-    for number, cells in enumerate(sheet.iter_rows(), start=1):
+def _continued(workbook: CalamineWorkbook, sheet: CalamineSheet, names: list[str]) -> tuple[list[str], int]:
+    """The names of the sheets behind a full one in which its list goes on, and how many rows they have in all."""
+    titles = next(sheet.iter_rows())
+    found: list[str] = []
+    rows = height = _height(sheet)
+    for name in names:
+        if height < SHEET_ROWS or not any(titles):
+            break
+        other = workbook.get_sheet_by_name(name)
+        height = _height(other)
+        if not height or next(other.iter_rows()) != titles:
+            break
+        found.append(name)
+        rows += height
+    return found, rows
+
+
+def _height(sheet: CalamineSheet) -> int:
+    return sheet.end[0] + 1 if sheet.end else 0
+
+
+def _rows_of(workbook: CalamineWorkbook, names: list[str]) -> Iterator[str]:
+    """The rows of the sheets in which a list goes on."""
+    for place, name in enumerate(names, start=1):
+        yield from islice(_rows(workbook.get_sheet_by_name(name), place * SHEET_ROWS), 1, None)
+
+
+def _rows(sheet: CalamineSheet, before: int = 0) -> Iterator[str]:
+    """The rows that are not blank, each as JSON; so many rows were before them."""
+    for number, cells in enumerate(sheet.iter_rows(), start=before + 1):
         if any(cell != "" for cell in cells):
             if any(isinstance(cell, str) and len(cell) > MAX_CELL for cell in cells):
                 raise Refused(

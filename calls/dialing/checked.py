@@ -3,17 +3,17 @@
 The facts are those of `Batch.rules`, written down at each hand-over; here they are said in words.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from django.db.models import OuterRef, Subquery
 
-from calls.dialing.hours import in_days
-from calls.dialing.rules import digest_of
+from calls.dialing.hours import Rule, in_days
+from calls.dialing.rules import digest_of, there
 from calls.exports.cells import plain
-from calls.models import Batch, Call, CallGroup, GroupState, KeptBy, Sound, Traffic
+from calls.models import Batch, Call, CallGroup, GroupState, KeptBy, PlannedCall, Sound, Traffic
 from calls.obd.statuses import Status
 
 NOT_CHECKED = "not checked: the carrier holds the numbers"
@@ -65,21 +65,37 @@ class Checked:
         return "Still the same today." if self.still else "It was replaced or deleted since."
 
 
-@dataclass(frozen=True)
-class Record:
-    """A call with what was checked: the last entry of `checks` is that of the hand-over that counts."""
-
-    call: Call
+@dataclass(frozen=True, kw_only=True)
+class _WithChecks:
     group: CallGroup
-    batch: Batch | None
     checks: list[Checked]
-    why: str
-    """Why it was not handed over; empty if it was."""
 
     @property
     def last(self) -> Checked | None:
-        """What was checked before the hand-over that counts."""
+        """The check that counts."""
         return self.checks[-1] if self.checks else None
+
+    @property
+    def earlier(self) -> list[Checked]:
+        """What was checked before."""
+        return self.checks[:-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(_WithChecks):
+    """A call with what was checked: the last entry of `checks` is that of the hand-over that counts."""
+
+    call: Call
+    batch: Batch | None
+    why: str
+    """Why it was not handed over; empty if it was."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut(_WithChecks):
+    """A number that a call group left out, with what the plan checked, and the start if that left others out."""
+
+    planned: PlannedCall
 
 
 def records(calls: Iterable[Call]) -> list[Record]:
@@ -95,12 +111,22 @@ def record_of(call: Call, batch: Batch | None) -> Record:
     return _record(call, batch, _kept_audio([batch] if batch else []))
 
 
+def left_out(planned: Iterable[PlannedCall]) -> Iterator[LeftOut]:
+    """These numbers of started requests, which come with their call groups, with what was checked."""
+    rules = {str(traffic): Rule.of(traffic) for traffic in Traffic}
+    for each in planned:
+        group = each.request.call_group
+        assert group is not None  # noqa: S101 - only those of started requests are asked for
+        entries = [there(entry, each.place, rules[entry["traffic"]]) for entry in each.request.rules]
+        yield LeftOut(planned=each, group=group, checks=[_checked(entry, group, {}) for entry in entries])
+
+
 def _record(call: Call, batch: Batch | None, kept: dict[str, str]) -> Record:
     checks = [_checked(entry, call.call_group, kept) for entry in (batch.rules or [] if batch else [])]
     if call.ended_at and batch and batch.last:  # what was checked later concerned others of its batch
         ended_at = max(call.ended_at, call.handed_over_at or call.ended_at)  # clocks of carriers may be behind
         checks = [checked for checked in checks if checked.at <= ended_at]
-    return Record(call, call.call_group, batch, checks, why_not(call, batch))
+    return Record(call=call, group=call.call_group, batch=batch, checks=checks, why=why_not(call, batch))
 
 
 def _batches(calls: Sequence[Call]) -> dict[int, Batch]:

@@ -18,7 +18,7 @@ from calls.contacts.entries import Entry, read_pasted
 from calls.contacts.search import starts_and_ends
 from calls.dialing.places import PLACES_SQL, place_of, place_parameters, place_sql
 from calls.dialing.request import Options
-from calls.dialing.rules import NO_GROUP, ON_LIST_SQL, RINGS_SQL, Rules, rules_for
+from calls.dialing.rules import NO_GROUP, ON_LIST_SQL, RINGS_SQL, Rules, planned, rules_for
 from calls.models import CallRequest, ContactGroup, Outcome, PlannedCall, RequestState, Tally
 
 INLINE_LIMIT = 2_000
@@ -105,10 +105,12 @@ def make_plan(request: CallRequest) -> None:
     Starts afresh if it was interrupted. Ends early, leaving the state alone, if the request was cancelled meanwhile.
     """
     options = Options.from_json(request.options)
-    checks = rules_for(options, timezone.now(), get_carrier(settings.CARRIER))
+    now = timezone.now()
+    checks = rules_for(options, now, get_carrier(settings.CARRIER))
     request.planned.all().delete()
     request.places = {}
-    afresh: dict[str, Any] = {"seen": 0, "places": {}} | {outcome.value: 0 for outcome in Outcome}
+    afresh: dict[str, Any] = {"seen": 0, "places": {}, "rules": [planned(checks, now)]}
+    afresh |= {outcome.value: 0 for outcome in Outcome}
     CallRequest.objects.filter(pk=request.pk, state=RequestState.PLANNING).update(**afresh)
     if options.carrier_group:
         complete = True

@@ -302,6 +302,22 @@ def checked(group: CallGroup, batch: Batch, rules: Rules, now: datetime) -> dict
     }
 
 
+def planned(rules: Rules, now: datetime) -> dict[str, Any]:
+    """What is written down of the checks of a plan at `now`: an entry of `CallRequest.rules`.
+
+    It holds for numbers in many places: :func:`there` adds what concerns one.
+    """
+    entry = checked(CallGroup(), Batch(first=1, last=1, place=""), rules, now)
+    return entry | {"local": {}, "holiday": "", "played": None}
+
+
+def there(entry: dict[str, Any], place: str, rule: Rule) -> dict[str, Any]:
+    """What was checked of a plan, with what clocks and calendars in `place` said; `rule` is one of its traffic type."""
+    at = datetime.fromisoformat(entry["rings_at"])
+    rule = replace(rule, holidays=entry["holidays"])
+    return entry | {"place": place, "local": rule.local(place, at), "holiday": rule.holiday(place, at)}
+
+
 def _listed(each: SuppressionList) -> dict[str, Any]:
     scrubbed_on = each.scrubbed_on and each.scrubbed_on.isoformat()
     return {"id": each.pk, "name": each.name, "version": each.version, "scrubbed_on": scrubbed_on}

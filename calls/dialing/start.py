@@ -154,6 +154,8 @@ def _start(request: CallRequest) -> CallGroup | None:
     newly_suppressed = _suppress(request, checks)
     request.callable -= newly_suppressed
     request.suppressed += newly_suppressed
+    if newly_suppressed:
+        request.rules = [*request.rules, rules.planned(checks, now)]
     if not request.callable and not options.carrier_group:
         request.state = RequestState.PLANNED
         request.save()

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from calls.dialing.checked import Record, records
+from calls.dialing.checked import Checked, LeftOut, Record, left_out, records
 from calls.models import Call, CallGroup, Outcome, PlannedCall, Suppression
 from calls.views.paging import walk_rows
 
@@ -18,17 +18,26 @@ HEADINGS = (
 )  # fmt: skip
 
 AT_ONCE = 500
-LEFT_OUT = {Outcome.SUPPRESSED: "left out: suppressed", Outcome.CAPPED: "left out: called often enough"}
+LEFT_OUT = {
+    Outcome.SUPPRESSED: "left out: suppressed",
+    Outcome.CAPPED: "left out: called often enough",
+    Outcome.INVALID: "left out: no calling hours",
+}
 
 
 def rows(
-    calls: QuerySet[Call], left_out: QuerySet[PlannedCall], suppressions: QuerySet[Suppression]
+    calls: QuerySet[Call], planned: QuerySet[PlannedCall], suppressions: QuerySet[Suppression]
 ) -> Iterator[tuple[Any, ...]]:
-    """A row of `HEADINGS` for each call, each time that the number was left out, and each list that it is on."""
+    """Rows of `HEADINGS`: for each call, each time that the number was left out, and each list that it is on.
+
+    Where several checks are on record, each has a row; the first one of a call is that of the hand-over that counts.
+    """
     each = walk_rows(calls, "-created_at", "-id")
     while some := list(islice(each, AT_ONCE)):
-        yield from map(_of_call, records(some))
-    yield from map(_of_left_out, left_out.iterator(AT_ONCE))
+        for record in records(some):
+            yield from _of_call(record)
+    for left in left_out(planned.iterator(AT_ONCE)):
+        yield from _of_left_out(left)
     yield from map(_of_suppression, suppressions.iterator(AT_ONCE))
 
 
@@ -40,28 +49,42 @@ def _of_group(group: CallGroup) -> tuple[Any, ...]:
     return group.campaign, group.owner, group.api_key
 
 
-def _of_call(record: Record) -> tuple[Any, ...]:
+def _of_call(record: Record) -> Iterator[tuple[Any, ...]]:
     call, group, last = record.call, record.group, record.last
+    handed_over = call.handed_over_at is not None
     told = (
-        "call", call.obd_id, call.number, call.created_at, *_of_group(group),
+        call.obd_id, call.number, call.created_at, *_of_group(group),
         call.status, call.word, call.handed_over_at, call.answered_at, call.ended_at, call.duration, call.digits,
-        record.why, len(record.checks),
+        record.why, (len(record.checks) or "") if handed_over else "",
     )  # fmt: skip
-    if last is None:
-        return _padded(*told)
-    same = "" if last.still is None else "yes" if last.still else "no"
+    yield _padded(
+        "call", *told, *(_of_check(last) if last else ()), *(_heard(last, group) if last and handed_over else ())
+    )
+    for checked in reversed(record.earlier):
+        yield _padded("earlier check", *told, *_of_check(checked))
+
+
+def _of_check(checked: Checked) -> tuple[Any, ...]:
     return (
-        *told, last.at, last.rings_at, last.traffic, "; ".join(last.local), last.place, last.hours,
-        last.weekdays, last.holidays, last.cap, "; ".join(last.lists), last.override,
-        last.reference or group.heard, last.sha256, same,
+        checked.at, checked.rings_at, checked.traffic, "; ".join(checked.local), checked.place, checked.hours,
+        checked.weekdays, checked.holidays, checked.cap, "; ".join(checked.lists), checked.override,
     )  # fmt: skip
 
 
-def _of_left_out(planned: PlannedCall) -> tuple[Any, ...]:
-    group = planned.request.call_group
-    assert group is not None  # noqa: S101 - only those of started requests are asked for
-    told = LEFT_OUT[Outcome(planned.outcome)], group.pk, planned.number, planned.request.created_at, *_of_group(group)
-    return _padded(*told, "", "", "", "", "", "", "", planned.reason)
+def _heard(checked: Checked, group: CallGroup) -> tuple[Any, ...]:
+    same = "" if checked.still is None else "yes" if checked.still else "no"
+    return checked.reference or group.heard, checked.sha256, same
+
+
+def _of_left_out(left: LeftOut) -> Iterator[tuple[Any, ...]]:
+    planned = left.planned
+    told = (
+        left.group.pk, planned.number, planned.request.created_at, *_of_group(left.group),
+        "", "", "", "", "", "", "", planned.reason, "",
+    )  # fmt: skip
+    yield _padded(LEFT_OUT[Outcome(planned.outcome)], *told, *(_of_check(left.last) if left.last else ()))
+    for checked in reversed(left.earlier):
+        yield _padded("earlier check", *told, *_of_check(checked))
 
 
 def _of_suppression(row: Suppression) -> tuple[Any, ...]:

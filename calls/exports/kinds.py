@@ -11,7 +11,8 @@ from django.db.models import Expression, F, Func, Model, QuerySet, TextField, Va
 from django.forms import Form
 from django.http import QueryDict
 
-from calls.contacts.importing.layout import MAX_COLUMNS
+from calls.contacts.importing.layout import MAX_EXTRA
+from calls.contacts.importing.own import CONTACT_TITLES, SUPPRESSION_TITLES
 from calls.contacts.search import digits_of, find_contacts, with_digits
 from calls.exports import evidence
 from calls.exports.cells import FIGURE, TEXT, TIME
@@ -38,6 +39,9 @@ M = TypeVar("M", bound=Model)
 
 EXPORT_INLINE = 50_000
 """Up to so many rows are written while the person waits; more in a worker."""
+
+SAMPLE = 500
+"""Entries of the audit log that tell how many fields one has."""
 
 PAGING = ("after", "before", "v")
 """Parameters of addresses that say which page of a list is shown."""
@@ -134,10 +138,7 @@ def _typed(query: QueryDict) -> str:
 
 # --- Contacts and suppressed numbers -------------------------------------------------------------------------------
 
-CONTACTS = (Column("number", "number"), Column("name", "name"), Column("custom reference", "custom"))
-
-TITLES = MAX_COLUMNS - len(CONTACTS) - 1
-"""Extra columns with a column of their own: as many as can be imported again. Others share the last one."""
+CONTACTS = tuple(map(Column, CONTACT_TITLES, ("number", "name", "custom")))
 
 
 def _contacts(user: User, of: int, query: QueryDict) -> Table:
@@ -157,12 +158,17 @@ def _contacts(user: User, of: int, query: QueryDict) -> Table:
 
 
 def _extra_columns(rows: QuerySet[Contact]) -> list[Column]:
-    """A column for each title of an extra column in these rows; the last has what there are too many of, as JSON."""
+    """A column for each title of an extra column in these rows; the last has what there are too many of, as JSON.
+
+    As many have one of their own as can be imported again.
+    """
     keys = Func(F("extra"), function="jsonb_object_keys", output_field=TextField(), set_returning=True)
     found = rows.exclude(extra={}).annotate(title=keys).order_by("title").values_list("title", flat=True).distinct()
-    titles = list(found[: TITLES + 1])
-    columns = [Column(title, _extra(title)) for title in titles[:TITLES]]
-    return columns if len(titles) <= TITLES else [*columns, Column("other columns", _without(titles[:TITLES]))]
+    titles = list(found[: MAX_EXTRA + 1])
+    if len(titles) <= MAX_EXTRA:
+        return [Column(title, _extra(title)) for title in titles]
+    alone = titles[: MAX_EXTRA - 1]
+    return [*(Column(title, _extra(title)) for title in alone), Column("other columns", _without(alone))]
 
 
 def _extra(title: str) -> Expression:
@@ -176,12 +182,13 @@ def _without(titles: list[str]) -> Expression:
     return Func(F("extra"), given, template=left, arg_joiner=" - ", output_field=TextField())
 
 
-SUPPRESSED = (
-    Column("number", "number"),
-    Column("reason", "reason"),
-    Column("source", "source"),
-    Column("added by", "added_by__username"),
-    Column("added", "added_at", TIME),
+SUPPRESSED = tuple(
+    map(
+        Column,
+        SUPPRESSION_TITLES,
+        ("number", "reason", "source", "added_by__username", "added_at"),
+        (TEXT, TEXT, TEXT, TEXT, TIME),
+    )
 )
 
 
@@ -290,9 +297,27 @@ def _audit_log(user: User, of: int, query: QueryDict) -> Table:
     return Table(
         _title("Audit log", query),
         "audit-log",
-        lambda: about(rows),
+        lambda: _about_fields(rows),
         lambda: Made(EXPORT_COLUMNS, export_rows(walk_rows(rows, "-timestamp", "-id"))),
     )
+
+
+FIELDS = """
+    jsonb_object_keys(CASE WHEN jsonb_typeof(%(expressions)s) = 'object' AND %(expressions)s <> '{}'
+        THEN %(expressions)s ELSE '{"": 0}' END)
+"""
+"""A row for each field that an entry says something of; one for an entry that says nothing."""
+
+
+def _about_fields(entries: QuerySet[LogEntry]) -> int:
+    """How many fields these entries have: counted as in :func:`about`, beyond that by what the newest ones have."""
+    field = Func(F("changes"), template=FIELDS, output_field=TextField(), set_returning=True)
+    counted = entries.order_by().values(field=field)[: EXPORT_INLINE + 1].count()
+    if counted <= EXPORT_INLINE:
+        return counted
+    newest = list(entries.order_by("-timestamp", "-id").values_list("changes", flat=True)[:SAMPLE])
+    fields = sum(len(changes or "-") for changes in newest)
+    return max(counted, about(entries) * fields // len(newest))
 
 
 def _evidence(user: User, of: int, query: QueryDict) -> Table:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import Storage
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -21,7 +22,7 @@ from xlsxwriter.exceptions import FileCreateError
 
 from calls.audit import note
 from calls.dialing.jobs import export_later
-from calls.exports.kinds import KINDS, NothingThere, Table
+from calls.exports.kinds import KINDS, NothingThere, Table, WrongFilter
 from calls.exports.write import Tick, write
 from calls.models import Export, ExportFormat, ExportState, User
 
@@ -34,6 +35,7 @@ TICK = 1.0
 DISK_FULL = "The disk is full. Nothing was kept of it. Free some space, then export once more."
 BUG = "The portal has made a mistake. Nothing was kept of it. Its log says more; tell your administrator."
 GONE = "What it was to be made of is gone, or you may not see it any more."
+WRONG = "Its filter names something that is not there any more. Filter again on its page, and export from there."
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -74,6 +76,17 @@ def table_of(export: Export) -> Table:
     return table
 
 
+def filename_of(export: Export) -> str:
+    """What its file is called, without its kind, if its owner may still have it. Raises NothingThere."""
+    try:
+        return table_of(export).filename
+    except WrongFilter:
+        # It was right when the file was written: somebody whom it names was renamed since.
+        if export.parameters["of_everybody"]:
+            raise NothingThere from None
+        return export.kind.replace("_", "-")
+
+
 def asked_for(user: User, kind: str, of: int, query: str, file_format: ExportFormat) -> tuple[Export, Table]:
     """An export that is not begun, and its table. Raises NothingThere and WrongFilter."""
     asked = {"of": of, "query": query, "of_everybody": False}
@@ -87,7 +100,7 @@ def asked_for(user: User, kind: str, of: int, query: str, file_format: ExportFor
 def at_once(export: Export, table: Table) -> "IO[bytes]":
     """The file of a small export, to be read from its beginning; no row is kept of it. Raises NotWritten."""
     with ExitStack() as stack, _full_disk():
-        file: IO[bytes] = stack.enter_context(TemporaryFile())
+        file: IO[bytes] = stack.enter_context(_scratch())
         export.done = write(table.content(), export.format, file)
         stack.pop_all()  # whoever sends it closes it
     export.size = file.tell()
@@ -135,7 +148,7 @@ def work(export: Export) -> None:
         return
     name = f"{FOLDER}/{export.pk}-{secrets.token_hex(8)}.{export.format}"
     try:
-        with TemporaryFile() as file, _progress(export) as tick, _full_disk():
+        with _scratch() as file, _progress(export) as tick, _full_disk():
             rows = write(table_of(export).content(), export.format, file, tick)
             size = file.tell()
             file.seek(0)
@@ -144,6 +157,8 @@ def work(export: Export) -> None:
         return
     except NothingThere:
         _fail(export, name, GONE)
+    except WrongFilter:
+        _fail(export, name, WRONG)
     except NotWritten as error:
         _fail(export, name, str(error))
     except Exception as error:
@@ -169,6 +184,11 @@ def _lost_connection(error: Exception) -> bool:
         return False
     code = getattr(error.__cause__, "sqlstate", None) or ""  # none if the answer never came
     return not code or code.startswith(("08", "57P"))
+
+
+def _scratch() -> "IO[bytes]":
+    """A file that nobody else sees, gone when it is closed; where uploads are, too, for /tmp may be memory."""
+    return TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR)
 
 
 def _storage() -> Storage:
@@ -226,10 +246,15 @@ def lost(overdue: datetime) -> "RawQuerySet[Export]":
     return Export.objects.raw(LOST_SQL, {"overdue": overdue})
 
 
+def is_over() -> Q:
+    """Exports whose time is over: nobody fetches them any more, also if no worker was there to delete them."""
+    oldest = timezone.now() - KEPT
+    return Q(ended_at__lt=oldest) | Q(ended_at=None, created_at__lt=oldest)
+
+
 def forget() -> None:
     """Delete the exports, and their files, whose time is over, and files that are nobody's."""
-    oldest = timezone.now() - KEPT
-    for export in Export.objects.filter(Q(ended_at__lt=oldest) | Q(ended_at=None, created_at__lt=oldest)):
+    for export in Export.objects.filter(is_over()):
         export.file.delete(save=False)
         export.delete()
     _forget_strays(timezone.now() - STRAY)

@@ -91,7 +91,8 @@ def _copied(table: Selected, text: str, parameters: Sequence[str]) -> Iterator[C
     sql = f"COPY (SELECT {cells} FROM ({selected}) AS rows ({names})) TO STDOUT (FORMAT csv)"
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL TIME ZONE %s", [settings.TIME_ZONE])
-        with cursor.copy(sql, [*list(parameters) * sum(made), *values]) as copy:
+        # Django leaves errors of COPY as psycopg raises them.
+        with connection.wrap_database_errors, cursor.copy(sql, [*list(parameters) * sum(made), *values]) as copy:
             yield copy
         cursor.execute("SET LOCAL TIME ZONE %s", [connection.timezone_name])
 
@@ -127,17 +128,28 @@ def _write_xlsx(table: Selected | Made, file: IO[bytes], tick: Tick) -> int:
 def _fill(file: IO[bytes], headings: Sequence[str], rows: _Counted) -> int:
     # A folder of its own: a workbook that is not finished leaves files behind.
     with TemporaryDirectory(dir=settings.FILE_UPLOAD_TEMP_DIR) as folder:
-        with Workbook(file, {"constant_memory": True, "tmpdir": folder}) as book:
-            bold = book.add_format({"bold": True})
-            sheet, place = _sheet(book, headings, bold), 0
-            for row in rows:
-                if place == SHEET_ROWS:
-                    sheet, place = _sheet(book, headings, bold), 0
-                place += 1
-                for column, text in enumerate(row):
-                    if text:
-                        sheet.write_string(place, column, text if text.isascii() else NOT_IN_XML.sub("\ufffd", text))
+        book = Workbook(file, {"constant_memory": True, "tmpdir": folder})
+        try:
+            _fill_sheets(book, headings, rows)
+        except BaseException:
+            # Closing the book would still make a file of it all.
+            for sheet in book.worksheets():
+                sheet.row_data_fh.close()
+            raise
+        book.close()
         return rows.count
+
+
+def _fill_sheets(book: Workbook, headings: Sequence[str], rows: _Counted) -> None:
+    bold = book.add_format({"bold": True})
+    sheet, place = _sheet(book, headings, bold), 0
+    for row in rows:
+        if place == SHEET_ROWS:
+            sheet, place = _sheet(book, headings, bold), 0
+        place += 1
+        for column, text in enumerate(row):
+            if text:
+                sheet.write_string(place, column, text if text.isascii() else NOT_IN_XML.sub("\ufffd", text))
 
 
 def _sheet(book: Workbook, headings: Sequence[str], bold: Any) -> Worksheet:

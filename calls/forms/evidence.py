@@ -1,5 +1,8 @@
 """The form of the evidence for one number."""
 
+from functools import reduce
+from operator import or_
+
 from django import forms
 from django.conf import settings
 from django.db.models import QuerySet
@@ -7,6 +10,9 @@ from django.db.models import QuerySet
 from calls.contacts.numbers import NumberError, normalise
 from calls.forms.filters import Period
 from calls.models import Call, Outcome, PlannedCall, Suppression
+
+TIMES = ("created_at", "handed_over_at", "answered_at", "ended_at")
+"""When something was done to a call: it may have been scheduled, or held, for weeks before it rang."""
 
 
 class EvidenceForm(Period):
@@ -28,19 +34,23 @@ class EvidenceForm(Period):
             raise forms.ValidationError(f"“{self.cleaned_data['number']}” is no phone number: {error}.") from None
 
     def calls(self) -> QuerySet[Call]:
-        """The calls to the number, of a valid form."""
-        found = Call.objects.filter(number=self.cleaned_data["number"])
-        return self.in_period(found).select_related("call_group__owner", "call_group__api_key")
+        """The calls to the number to which something was done in the period, of a valid form."""
+        found = Call.objects.filter(reduce(or_, map(self.within, TIMES)), number=self.cleaned_data["number"])
+        return found.select_related("call_group__owner", "call_group__api_key")
 
     def left_out(self) -> QuerySet[PlannedCall]:
-        """Where a started call group left the number out, because it is suppressed or was called often enough."""
+        """Where a started call group left the number out: it is suppressed, was called often enough, or never may be.
+
+        A whole number is invalid only where the calling hours never allow a call.
+        """
         found = PlannedCall.objects.filter(
+            self.within("request__created_at") | self.within("request__call_group__created_at"),
             number=self.cleaned_data["number"],
-            outcome__in=[Outcome.SUPPRESSED.value, Outcome.CAPPED.value],
+            outcome__in=[Outcome.SUPPRESSED.value, Outcome.CAPPED.value, Outcome.INVALID.value],
             request__call_group__isnull=False,
         )
-        found = self.in_period(found, "request__created_at").select_related("request__call_group__owner")
-        return found.order_by("-request__created_at", "-pk")
+        found = found.select_related("request__call_group__owner", "request__call_group__api_key")
+        return found.defer("request__typed").order_by("-request__created_at", "-pk")
 
     def suppressions(self) -> QuerySet[Suppression]:
         """The lists that the number is on today."""

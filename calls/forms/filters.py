@@ -84,12 +84,17 @@ class Period(forms.Form):
 
     def in_period(self, rows: QuerySet[M], column: str = "created_at") -> QuerySet[M]:
         """The rows created in the period; or those whose `column`, a time, is in it."""
+        return rows.filter(self.within(column))
+
+    def within(self, column: str) -> Q:
+        """That `column`, a time, is in the period."""
         since, until = self.cleaned_data["since"], self.cleaned_data["until"]
+        asked = Q()
         if since:
-            rows = rows.filter(**{f"{column}__gte": _midnight(since)})
+            asked &= Q(**{f"{column}__gte": _midnight(since)})
         if until:
-            rows = rows.filter(**{f"{column}__lt": _end_of(until)})
-        return rows
+            asked &= Q(**{f"{column}__lt": _end_of(until)})
+        return asked
 
 
 def _midnight(day: date) -> datetime:

@@ -610,6 +610,13 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "rules",
+                    models.JSONField(
+                        default=list,
+                        help_text="What was checked by the plan, and at the start if that left more out; see dialing.rules.",
+                    ),
+                ),
+                (
                     "api_key",
                     models.ForeignKey(
                         help_text="The key that it came with, if any.",
@@ -1797,7 +1804,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="plannedcall",
             index=models.Index(
-                condition=models.Q(("outcome__in", ["suppressed", "capped"])),
+                condition=models.Q(("outcome__in", ["suppressed", "capped", "invalid"])),
                 fields=["number"],
                 name="planned_left_out",
             ),

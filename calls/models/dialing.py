@@ -70,6 +70,10 @@ class CallRequest(models.Model):
     places: "models.JSONField[dict[str, int], dict[str, int]]" = models.JSONField(
         default=dict, help_text="How many of the callable numbers are where; see dialing.places."
     )
+    rules: "models.JSONField[list[dict[str, Any]], list[dict[str, Any]]]" = models.JSONField(
+        default=list,
+        help_text="What was checked by the plan, and at the start if that left more out; see dialing.rules.",
+    )
     call_group = models.ForeignKey("CallGroup", models.SET_NULL, null=True, related_name="requests")
 
     objects = CallRequestQuerySet.as_manager()
@@ -110,7 +114,9 @@ class PlannedCall(models.Model):
             models.Index(fields=["request", "outcome", "position"], name="planned_page"),
             # Who asks why somebody was not called has the number alone.
             models.Index(
-                fields=["number"], condition=models.Q(outcome__in=["suppressed", "capped"]), name="planned_left_out"
+                fields=["number"],
+                condition=models.Q(outcome__in=["suppressed", "capped", "invalid"]),
+                name="planned_left_out",
             ),
         ]
 

@@ -6,7 +6,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from calls.dialing.checked import records
+from calls.dialing.checked import left_out, records
 from calls.forms.evidence import EvidenceForm
 from calls.models import SEE_EVERYTHING
 from calls.views.calls import filter_query
@@ -26,13 +26,13 @@ def evidence(request: HttpRequest) -> HttpResponse:
     context = {"form": form, "query": filter_query(request)}
     if asked and form.is_valid():
         page = keyset(form.calls(), request, "-created_at", "-id", size=CALLS_ON_A_PAGE)
-        left_out = list(form.left_out()[: OTHERS_SHOWN + 1])
+        planned = list(form.left_out()[: OTHERS_SHOWN + 1])
         context |= {
             "number": form.cleaned_data["number"],
             "page": page,
             "records": records(page.rows),
-            "left_out": left_out[:OTHERS_SHOWN],
-            "more_left_out": len(left_out) > OTHERS_SHOWN,
+            "left_out": list(left_out(planned[:OTHERS_SHOWN])),
+            "more_left_out": len(planned) > OTHERS_SHOWN,
             "suppressions": form.suppressions(),
         }
     return render(request, "evidence/page.html", context)

@@ -7,6 +7,7 @@ from typing import IO
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -89,6 +90,14 @@ class Shown:
         return self.export.ended_at + work.KEPT if self.export.file and self.export.ended_at else None
 
     @property
+    def fetchable(self) -> bool:
+        """Whether its maker may still have what is in it."""
+        try:
+            return bool(work.filename_of(self.export))
+        except NothingThere:
+            return False
+
+    @property
     def total(self) -> int:
         """Rows that the bar is long: never fewer than are written, for they are guessed."""
         return max(self.export.expected, self.export.done, 1)
@@ -97,13 +106,20 @@ class Shown:
 @require_safe
 def exports(request: HttpRequest) -> HttpResponse:
     """One's own exports of the last days, newest first; refreshes itself while one is written."""
-    rows = list(Export.objects.visible_to(request.user).order_by("-created_at")[:LISTED])
+    rows = list(_kept(request).order_by("-created_at")[:LISTED])
+    for export in rows:
+        export.owner = signed_in(request)  # whose permissions are looked up once
     context = {"rows": [Shown(export) for export in rows], "inline": EXPORT_INLINE}
     return live(request, "exports/list.html", "rows", context, final=not any(export.working for export in rows))
 
 
+def _kept(request: HttpRequest) -> QuerySet[Export]:
+    """One's own exports whose time is not over."""
+    return Export.objects.visible_to(request.user).exclude(work.is_over())
+
+
 def _own(request: HttpRequest, pk: uuid.UUID) -> Export:
-    export: Export = get_object_or_404(Export.objects.visible_to(request.user).select_related("owner"), pk=pk)
+    export: Export = get_object_or_404(_kept(request).select_related("owner"), pk=pk)
     return export
 
 
@@ -120,12 +136,12 @@ def export_download(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
     """The file of an export, for its maker, who must still be allowed to see what is in it."""
     export = _own(request, pk)
     try:
-        table = work.table_of(export)
+        name = work.filename_of(export)
         file = export.file.storage.open(str(export.file)) if export.file else None
-    except (NothingThere, WrongFilter, FileNotFoundError) as error:
+    except (NothingThere, FileNotFoundError) as error:
         raise Http404 from error
     if file is None:
         raise Http404
     if request.method == "GET":
         note(export, downloaded=f"{export.done:,} rows as {export.get_format_display()}")
-    return _file(file, export, table.filename)
+    return _file(file, export, name)

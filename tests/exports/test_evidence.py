@@ -10,7 +10,19 @@ from django.utils import timezone
 
 from calls.dialing.handover import hand_over
 from calls.dialing.rules import digest_of
-from calls.models import APIKey, Batch, Call, CallGroup, Outcome, PlannedCall, Suppression, SuppressionList, User
+from calls.dialing.start import start
+from calls.models import (
+    APIKey,
+    Batch,
+    Call,
+    CallGroup,
+    CallingRule,
+    Outcome,
+    PlannedCall,
+    Suppression,
+    SuppressionList,
+    User,
+)
 from tests.audit.rows import text_of
 from tests.exports.saved import export, rows_of
 from tests.factories import client_for, make_call_group, make_request, make_sound, make_user, number
@@ -53,6 +65,19 @@ def group(boss: User) -> CallGroup:
     group = group_of(boss, {"COMPLETED": 1}, api_key=key, campaign="Winter")
     Batch.objects.filter(call_group=group).update(rules=[RULES])
     return group
+
+
+def left_out(boss: User) -> CallGroup:
+    """A call group that left CALLED out, which is on a suppression list."""
+    listed = SuppressionList.objects.create(name="Register")
+    Suppression.objects.create(list=listed, number=CALLED, reason="Asked")
+    return start(make_request(boss, f"{CALLED}\n{number(2)}").pk)
+
+
+def told(web: Client) -> list[dict[str, str]]:
+    """The rows of the file."""
+    headings, *rows = rows_of(export(web, "evidence", query=PAGE.partition("?")[2]))
+    return [dict(zip(headings, row, strict=True)) for row in rows]
 
 
 def call_page(web: Client, group: CallGroup) -> str:
@@ -219,6 +244,35 @@ def test_only_the_days_that_are_asked_for(web: Client, everything: CallGroup) ->
     assert f"{everything.pk}-1" in text_of(web.get(f"{PAGE}&until={tomorrow}"))
 
 
+@pytest.mark.parametrize(
+    ("period", "found"),
+    [
+        ("since=2026-09-01&until=2026-09-01", True),  # when it was started
+        ("since=2026-10-18&until=2026-10-18", True),  # when it was sent to a carrier that waits
+        ("since=2026-10-20&until=2026-10-20", True),  # when it rang
+        ("since=2026-10-21", True),  # when it ended
+        ("until=2026-08-31", False),
+        ("since=2026-10-19&until=2026-10-19", False),
+        ("since=2026-10-22", False),
+    ],
+)
+def test_a_call_is_found_by_each_day_on_which_something_was_done_to_it(
+    web: Client, group: CallGroup, settings: Any, period: str, found: bool
+) -> None:
+    settings.TIME_ZONE = "UTC"
+    columns = ("created_at", "handed_over_at", "answered_at", "ended_at")
+    days = ((9, 1), (10, 18), (10, 20), (10, 21))
+    times = {column: datetime(2026, *day, 6, tzinfo=UTC) for column, day in zip(columns, days, strict=True)}
+    Call.objects.update(**times)
+    assert len(web.get(f"{PAGE}&{period}").context["records"]) == found
+
+
+def test_a_call_that_was_never_sent_is_found_by_when_it_was_started(web: Client, group: CallGroup) -> None:
+    Call.objects.update(handed_over_at=None, answered_at=None, ended_at=None)
+    today = timezone.localdate()
+    assert len(web.get(f"{PAGE}&since={today}&until={today}").context["records"]) == 1
+
+
 @pytest.mark.parametrize("query", ["number=", "number=abc", "number=%00", f"number={'1' * 200}", "number=12&since=x"])
 def test_what_is_no_number_is_said(web: Client, query: str) -> None:
     answer = web.get(f"/evidence/?{query}")
@@ -234,6 +288,24 @@ def test_many_calls_need_few_queries(
         group_of(boss, {"COMPLETED": 1})
     with django_assert_max_num_queries(14):
         assert len(web.get(PAGE).context["records"]) == 6
+
+
+def test_what_the_plan_checked_is_told_of_a_number_that_was_left_out(web: Client, boss: User) -> None:
+    left_out(boss)
+    shown = text_of(web.get(PAGE)).split("Left out")[1]
+    assert "On the suppression list “Register”: Asked" in shown
+    assert "(Europe/London)" in shown
+    assert "Register, version 1, never scrubbed" in shown
+    assert "played" not in shown.lower()
+
+
+def test_a_number_that_calling_hours_never_allow_is_told(web: Client, boss: User, group: CallGroup) -> None:
+    CallingRule.objects.update_or_create(traffic="promotional", defaults={"weekdays": []})
+    request = make_request(boss, f"{CALLED}\n12")
+    type(request).objects.filter(pk=request.pk).update(call_group=group)
+    shown = text_of(web.get(PAGE)).split("Left out")[1]
+    assert "No calling hours within 14 days fit it" in shown
+    assert "on no day" in shown
 
 
 # --- As a file -----------------------------------------------------------------------------------------------------
@@ -279,3 +351,50 @@ def test_the_evidence_as_a_file(web: Client, everything: CallGroup, settings: An
         "boss",
         "Asked letter",
     )
+
+
+def test_nothing_was_heard_of_a_call_that_was_never_handed_over(web: Client, boss: User) -> None:
+    group = make_call_group(boss, 3, play="", message="Hello.")
+    Suppression.objects.create(list=SuppressionList.objects.get(role="manual"), number=CALLED, reason="Asked")
+    hand_over(group.pk, 0)
+    row, _ = told(web)
+    assert (row["record"], row["status"], row["sent"]) == ("call", "DND", "")
+    assert "On the suppression list" in row["why not called"]
+    assert row["checked"]
+    heard = ("hand-overs", "heard", "SHA-256 of what was played", "is it the same today")
+    assert [row[name] for name in heard] == [""] * 4
+    n = Call.objects.get(number=CALLED).n
+    shown = text_of(web.get(f"/call-groups/{group.pk}/calls/{n}/"))
+    assert "To be played" in shown
+    assert "Played" not in shown
+
+
+def test_each_check_of_a_call_has_a_row(web: Client, group: CallGroup) -> None:
+    written(group, {"at": "2026-11-23T08:30:00+00:00", "hours": "07:00-20:00"}, {})
+    last, earlier = told(web)
+    assert (last["record"], last["hours"], last["heard"]) == ("call", "08:00-20:00", "1.sound")
+    assert (earlier["record"], earlier["hours"], earlier["heard"]) == ("earlier check", "07:00-20:00", "")
+    assert last["OBD ID or call group"] == earlier["OBD ID or call group"]
+    assert last["hand-overs"] == "2"
+
+
+def test_what_was_checked_of_a_number_that_was_left_out(web: Client, boss: User) -> None:
+    left_out(boss)
+    row, _ = told(web)
+    assert row["record"] == "left out: suppressed"
+    assert row["place"] == "GB Europe/London"
+    assert row["local time there"].endswith("(Europe/London)")
+    assert "Register, version 1, never scrubbed" in row["suppression lists"]
+    assert (row["hand-overs"], row["heard"], row["SHA-256 of what was played"]) == ("", "", "")
+
+
+def test_what_was_suppressed_after_the_plan_has_both_checks(web: Client, boss: User) -> None:
+    request = make_request(boss, f"{CALLED}\n{number(2)}")
+    listed = SuppressionList.objects.create(name="Register")
+    Suppression.objects.create(list=listed, number=CALLED, reason="Asked")
+    start(request.pk)
+    last, earlier, _ = told(web)
+    assert (last["record"], earlier["record"]) == ("left out: suppressed", "earlier check")
+    assert "Register" in last["suppression lists"]
+    assert "Register" not in earlier["suppression lists"]
+    assert last["checked"] >= earlier["checked"]

@@ -4,23 +4,27 @@ import errno
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from auditlog.models import LogEntry
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import DataError, OperationalError
+from django.db import DataError, OperationalError, connection
+from django.db.models import F, Func, TextField
 from django.test import Client
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 from psycopg.errors import AdminShutdown, DiskFull, TooManyColumns
+from xlsxwriter import Workbook
 
 from calls import tasks
 from calls.access import make_roles
-from calls.exports import work
-from calls.exports.kinds import Made
+from calls.exports import kinds, work
+from calls.exports.kinds import Column, Made
 from calls.exports.write import write
 from calls.models import Call, CallGroup, Export, ExportFormat, ExportState, User
 from tests.audit.rows import entries, forget, said
@@ -91,6 +95,25 @@ def test_asking_twice_gives_one_export(web: Client, group: CallGroup) -> None:
     assert Export.objects.count() == 2
 
 
+@pytest.mark.parametrize(("fields", "status"), [(47, 200), (60, 302)])
+@pytest.mark.django_db
+def test_fields_count_as_rows_of_the_audit_log(monkeypatch: pytest.MonkeyPatch, fields: int, status: int) -> None:
+    for place in ("calls.exports.kinds", "calls.views.exports"):
+        monkeypatch.setattr(f"{place}.EXPORT_INLINE", 50)
+    boss = client_for(make_user("admin"))
+    forget()
+    make_group()
+    LogEntry.objects.update(changes={f"campaign {i}": ["", "x"] for i in range(fields)})
+    kind = LogEntry.objects.get().content_type
+    LogEntry.objects.create(content_type=kind, object_pk="1", object_repr="x", action=LogEntry.Action.ACCESS)
+    answer = export(boss, "audit_log")
+    assert b"".join(answer) or status == 302
+    assert answer.status_code == status
+    if status == 302:
+        row = Export.objects.get()
+        assert (row.expected, done(row).done) == (61, 62)  # the export is in the log, too
+
+
 def test_the_log_says_who_exported_and_downloaded_what(web: Client, group: CallGroup) -> None:
     forget()
     row = done(asked(web, group))
@@ -157,6 +180,47 @@ def test_a_file_that_is_gone(web: Client, group: CallGroup) -> None:
     assert web.get(f"{PAGE}{uuid.uuid4()}/file/").status_code == 404
 
 
+def test_after_its_time_a_file_is_not_fetched(web: Client, group: CallGroup) -> None:
+    row = done(asked(web, group))
+    Export.objects.update(ended_at=timezone.now() - timedelta(days=7, minutes=1))  # and no worker was there since
+    assert web.get(f"{PAGE}{row.pk}/file/").status_code == 404
+    assert row.title not in page(web)
+
+
+def test_no_download_is_offered_of_what_one_may_not_see_any_more(web: Client, asha: User, group: CallGroup) -> None:
+    done(asked(web, group))
+    hide_the_group(asha, group)
+    shown = page(web)
+    assert "or you may not see it any more" in shown
+    assert "Download" not in shown
+
+
+@pytest.fixture
+def boss(db: None, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """Of whom the audit log, which is too large here to be exported while somebody waits, has something."""
+    client = client_for(make_user("admin", "boss"))
+    b"".join(export(client, "contacts", make_group().pk))
+    monkeypatch.setattr("calls.views.exports.EXPORT_INLINE", 0)
+    return client
+
+
+def test_somebody_whom_the_filter_names_is_renamed_before_it_is_written(boss: Client) -> None:
+    export(boss, "audit_log", query="who=boss")
+    User.objects.update(username="chief")
+    row = done(Export.objects.get())
+    assert (row.state, row.error) == ("failed", work.WRONG)
+
+
+def test_somebody_whom_the_filter_names_is_renamed_after_it_was_written(boss: Client) -> None:
+    export(boss, "audit_log", query="who=boss")
+    row = done(Export.objects.get())
+    User.objects.update(username="chief")
+    assert "Download" in page(boss)
+    answer = boss.get(f"{PAGE}{row.pk}/file/")
+    assert answer["Content-Disposition"] == 'attachment; filename="audit-log.csv"'
+    assert len(rows_of(answer)) > 1
+
+
 # --- Progress and cancelling ---------------------------------------------------------------------------------------
 
 
@@ -200,6 +264,8 @@ def test_cancelled_while_it_is_written(kind_of_file: ExportFormat, monkeypatch: 
     make_roles()
     row, table = work.asked_for(make_user("operator"), "calls", 0, "", kind_of_file)
     work.later(row)
+    made: list[Workbook] = []
+    monkeypatch.setattr(Workbook, "_store_workbook", made.append)
     watched = Watched(row)
     content = Made(["number"], watched)
     monkeypatch.setattr(work, "table_of", lambda export: replace(table, content=lambda: content))
@@ -208,6 +274,13 @@ def test_cancelled_while_it_is_written(kind_of_file: ExportFormat, monkeypatch: 
     assert done(row).state == "cancelled"
     assert watched.seen == [4]
     assert files() == []
+    assert made == []
+
+
+MANY_SQL = """
+    INSERT INTO calls_contact (group_id, number, name, custom, extra, created_at)
+    SELECT %s, '+999' || 10000000 + i, repeat('x', 90), '', '{}', now() FROM generate_series(1, 100000) AS i
+"""
 
 
 # --- What goes wrong -----------------------------------------------------------------------------------------------
@@ -234,6 +307,24 @@ def test_a_full_disk_is_said(
         assert answer["Location"] == PAGE
     assert "Export once more" in page(web)
     assert done(asked(web, group)).state == "done"
+
+
+RAISE_SQL = """
+    CREATE FUNCTION pg_temp.no_room(text) RETURNS text LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'could not write to file' USING ERRCODE = 'disk_full'; END $$
+"""
+
+
+@pytest.mark.parametrize("kind_of_file", list(ExportFormat))
+def test_a_disk_of_the_database_that_fills_among_the_rows(
+    web: Client, group: CallGroup, monkeypatch: pytest.MonkeyPatch, kind_of_file: ExportFormat
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(RAISE_SQL)
+    no_room = Func(F("number"), function="pg_temp.no_room", output_field=TextField())
+    monkeypatch.setattr(kinds, "CALLS", [Column("number", no_room)])
+    row = done(asked(web, group, kind_of_file))
+    assert (row.state, row.error) == ("failed", work.DISK_FULL)
 
 
 def test_a_disk_that_fills_while_the_file_is_kept(
@@ -305,6 +396,42 @@ def test_after_a_lost_connection_it_is_begun_again(
     assert done(row).state == "done"
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind_of_file", list(ExportFormat))
+def test_a_connection_that_ends_among_the_rows(kind_of_file: ExportFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_roles()
+    group = make_group(numbers=1)
+    with connection.cursor() as cursor:
+        cursor.execute(MANY_SQL, [group.pk])
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    row, _ = work.asked_for(make_user("admin"), "contacts", group.pk, "", kind_of_file)
+    work.later(row)
+    ended: list[int] = []
+
+    @contextmanager
+    def ending(export: Export) -> Iterator[Callable[[int], None]]:
+        def tick(rows: int) -> None:
+            if not ended:
+                ended.append(rows)
+                other = connection.copy()
+                with other.cursor() as cursor:
+                    cursor.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+                other.close()
+
+        yield tick
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "_progress", ending)
+        with pytest.raises(OperationalError):
+            tasks.write_export(str(row.pk))
+    connection.close()
+    row.refresh_from_db()
+    assert (ended, row.state) == ([2_000], "running")
+    assert done(row).state == "done"
+    assert row.done == 100_001
+
+
 def test_lost_ones_get_a_job_again(web: Client, group: CallGroup) -> None:
     row = asked(web, group)
     now = timezone.now() + timedelta(minutes=1)
@@ -319,7 +446,7 @@ def test_old_ones_are_deleted_with_their_files(web: Client, group: CallGroup) ->
     old, new = done(asked(web, group)), done(asked(web, group, "xlsx"))
     Export.objects.filter(pk=old.pk).update(ended_at=timezone.now() - timedelta(days=7, minutes=1))
     forget()
-    tasks.tidy(0)
+    tasks.forget_exports(0)
     assert list(Export.objects.all()) == [new]
     assert not default_storage.exists(str(old.file))
     assert default_storage.exists(str(new.file))
@@ -332,7 +459,7 @@ def test_files_that_are_nobodys_are_deleted(web: Client, group: CallGroup) -> No
     old = (timezone.now() - timedelta(days=1, minutes=1)).timestamp()
     for name in (str(row.file), stray):
         os.utime(default_storage.path(name), (old, old))
-    tasks.tidy(0)
+    tasks.forget_exports(0)
     assert sorted(files()) == sorted([str(row.file), fresh])
 
 

@@ -15,10 +15,9 @@ _MARKS = {"=", "'"}
 
 
 def as_text(value: CellValue) -> str:
-    """A cell as a person reads it: a whole number without decimals, text without what exports protect it with."""
+    """A cell as a person reads it: a whole number without decimals."""
     if isinstance(value, str):
-        value = value.strip()
-        return _unprotected(value) if value[:1] in _MARKS else value
+        return value.strip()
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, float):
@@ -26,6 +25,13 @@ def as_text(value: CellValue) -> str:
     if isinstance(value, datetime):
         return value.isoformat(" ")
     return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
+def unprotect(cells: list[str]) -> None:
+    """Take from cells of a CSV file what keeps spreadsheets from running or changing them; workbooks have no such."""
+    for place, text in enumerate(cells):
+        if text.lstrip()[:1] in _MARKS:
+            cells[place] = _unprotected(text.strip())
 
 
 def _unprotected(text: str) -> str:

@@ -5,8 +5,8 @@ from enum import StrEnum
 from typing import Any, Self
 
 MAX_COLUMNS = 500
-MAX_EXTRA = 50
-"""Columns that are kept beside number, name and custom reference."""
+MAX_EXTRA = MAX_COLUMNS - 3
+"""Columns that are kept beside number, name and custom reference: as many as a file has room for, in and out."""
 
 REASON_COLUMN = "not added because"
 """Title of the column with the reason in a file of rows that were not taken; it is left out when that is imported."""

@@ -15,6 +15,7 @@ from calls.contacts.importing.cells import (
 )
 from calls.contacts.importing.guess import name_order
 from calls.contacts.importing.layout import Layout, Role
+from calls.contacts.importing.own import CONTACT_TITLES, is_contacts
 from calls.contacts.importing.source import Rows
 from calls.contacts.names import as_name
 from calls.contacts.repair import CellValue, read_cell
@@ -57,10 +58,14 @@ def read_rows(rows: Rows, layout: Layout, region: str) -> Iterator[Row]:
 
 
 def unique_titles(cells: Sequence[CellValue], width: int) -> tuple[str, ...]:
-    """A title for each of so many columns, each different from the others: "City", "City 2", "Column 3"."""
+    """A title for each of so many columns, each different from the others: "City", "City 2", "Column 3".
+
+    Extra columns of the portal's own exports keep theirs, whatever the first columns are called then.
+    """
     titles: dict[str, None] = {}
     counts: Counter[str] = Counter()
-    for place in range(width):
+    own = min(len(CONTACT_TITLES), width) if is_contacts(cells) else 0
+    for place in (*range(own, width), *range(own)):
         text = clean(as_text(cells[place]), EXTRA_LENGTH) if place < len(cells) else ""
         title = text or f"Column {place + 1}"
         # The count goes on where it was: thousands of columns may have the same title.
@@ -68,7 +73,8 @@ def unique_titles(cells: Sequence[CellValue], width: int) -> tuple[str, ...]:
             counts[text] += 1
             title = f"{text or 'Column'} {counts[text] + 1}"
         titles[title] = None
-    return tuple(titles)
+    made = tuple(titles)
+    return (*made[width - own :], *made[: width - own])
 
 
 class _Columns:

@@ -20,6 +20,7 @@ from calls.contacts.importing.guess import (
     guess_header,
 )
 from calls.contacts.importing.layout import MAX_COLUMNS, Layout, Role
+from calls.contacts.importing.own import begins_as_own, own_columns
 from calls.contacts.importing.problems import GONE, ImportNotPossible, UploadError, in_words
 from calls.contacts.importing.reading import unique_titles
 from calls.contacts.importing.source import FIRST_ROWS, opened_source
@@ -124,7 +125,8 @@ def _guess_layout(path: Path, *, pasted: bool, suppression: bool) -> Layout:
         else:
             encoding = guess_encoding(sample)
             check_is_text(file, encoding)
-            layout = Layout("csv", encoding, guess_delimiter(sample.decode(encoding, "replace")))
+            text = sample.decode(encoding, "replace")
+            layout = Layout("csv", encoding, "," if begins_as_own(text) else guess_delimiter(text))
     rows = _sample(path, layout)
     if not rows:
         raise UploadError(_BLANK)
@@ -132,7 +134,8 @@ def _guess_layout(path: Path, *, pasted: bool, suppression: bool) -> Layout:
         raise UploadError(
             f"The file has more than {MAX_COLUMNS} columns; no more are read. Delete those that are not needed."
         )
-    header = guess_header(rows, settings.DEFAULT_REGION)
+    own = own_columns(rows[0][1], rows[1:], suppression=suppression)
+    header = rows[0][0] if own else guess_header(rows, settings.DEFAULT_REGION)
     if header == rows[-1][0] and len(rows) < SAMPLE_ROWS:
         raise UploadError("The file has titles and nothing below them.")
     guessed = _with_columns(layout, rows, header, suppression=suppression)
@@ -152,7 +155,9 @@ def _with_columns(layout: Layout, rows: Sample, header: int, *, suppression: boo
     titles: list[CellValue] = next((cells for line, cells in rows if line == header), [])
     below = [(line, cells) for line, cells in rows if line > header]
     texts = [as_text(cell) for cell in titles]
-    columns = guess_columns(below, texts, settings.DEFAULT_REGION, suppression=suppression)
+    columns = own_columns(texts, below, suppression=suppression) or guess_columns(
+        below, texts, settings.DEFAULT_REGION, suppression=suppression
+    )
     return Layout(layout.kind, layout.encoding, layout.delimiter, header, unique_titles(titles, len(columns)), columns)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from calls.contacts.importing.cells import unprotect
 from calls.contacts.importing.layout import Layout
 from calls.contacts.importing.problems import UploadError
 from calls.contacts.importing.sheets import opened_sheet
@@ -58,5 +59,11 @@ def opened_source(path: Path, layout: Layout, most: int = _EVERYTHING) -> Iterat
         raise UploadError(GONE) from None
     with file:
         text = opened(file, layout.encoding)
-        rows = pasted_rows(text) if layout.kind == "pasted" else text_rows(text, layout.delimiter)
+        rows = pasted_rows(text) if layout.kind == "pasted" else _unprotected(text_rows(text, layout.delimiter))
         yield Source(islice(rows, most), file.tell, path.stat().st_size)
+
+
+def _unprotected(rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+    for line, cells in rows:
+        unprotect(cells)
+        yield line, cells

@@ -24,6 +24,7 @@ from calls.contacts.importing import (
     receive,
     staging,
 )
+from calls.contacts.importing.layout import MAX_EXTRA
 from calls.contacts.importing.problems import BUG
 from calls.models import ContactGroup, Import, ListRole, SuppressionList, User
 from calls.models.importing import Existing
@@ -231,7 +232,7 @@ def test_layouts_that_say_too_little_or_too_much(admin: User, group: ContactGrou
     import_ = received(admin, group, csv_bytes([["Name", "Mobile"], ["Asha", "x"]]))
     for columns, message in (
         ((Role.NAME, Role.SKIP), "Say which column has the phone numbers"),
-        ((Role.NUMBER, *[Role.EXTRA] * 51), "at most 50"),
+        ((Role.NUMBER, *[Role.EXTRA] * (MAX_EXTRA + 1)), f"at most {MAX_EXTRA}"),
     ):
         with pytest.raises(ImportNotPossible, match=message):
             confirm(import_, Layout("csv", header=1, columns=columns), Existing.SKIP)

@@ -1,12 +1,14 @@
 """However large a file, its rows and its cells are, an import keeps little of it in memory, and can be cancelled."""
 
 import io
+import json
 import subprocess
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
 from calls.contacts import workbook
@@ -143,6 +145,41 @@ def test_rows_of_a_workbook_come_in_small_pieces(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(workbook, "_ROWS_AT_ONCE", 5)
     long, short = [f'"{"x" * 60}"'] * 3, ["1"] * 6
     assert [piece.count(",") + 1 for piece in workbook._batches([*long, *short])] == [2, 5, 2]
+
+
+def book(*sheets: list[list[str]]) -> bytes:
+    """A workbook with these sheets."""
+    made, data = openpyxl.Workbook(), io.BytesIO()
+    made.remove(made.worksheets[0])
+    for rows in sheets:
+        sheet = made.create_sheet()
+        for row in rows:
+            sheet.append(row)
+    made.save(data)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("sheets", "rows", "told"),
+    [
+        ([["number", "1", "2"], ["number", "3", "4"], ["number", "5"]], "1 2 3 4 5", (8, 0)),
+        ([["number", "1", "2"], ["number", "3"], ["number", "4"]], "1 2 3", (5, 1)),  # the second one has room
+        ([["number", "1"], ["number", "2"]], "1", (2, 1)),  # another list: perhaps of people not to call
+        ([["number", "1", "2"], ["not to call", "3"]], "1 2", (3, 1)),
+        ([["number", "1", "2"], []], "1 2", (3, 1)),
+    ],
+)
+def test_a_list_that_fills_a_sheet_goes_on_in_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sheets: list[list[str]], rows: str, told: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(workbook, "SHEET_ROWS", 3)
+    path = tmp_path / "book.xlsx"
+    path.write_bytes(book(*([[text] for text in sheet] for sheet in sheets)))
+    facts, *pieces = map(json.loads, workbook._lines(path, 100))
+    read = [(number, cells[0]) for piece in pieces for number, cells in piece]
+    # The titles of a further sheet count as a line, too.
+    assert read == [(1, "number"), *zip((2, 3, 5, 6, 8), rows.split(), strict=False)]
+    assert (facts["rows"], len(facts["others"])) == told
 
 
 def test_what_reads_a_workbook_is_not_listened_to_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
