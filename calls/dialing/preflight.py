@@ -13,7 +13,8 @@ from calls.dialing.hours import their_clock
 from calls.dialing.places import UNKNOWN
 from calls.dialing.request import Options
 from calls.dialing.rules import Rules, rules_for, times
-from calls.models import CallGroup, CallRequest, Sound, Tally, Waits
+from calls.dialing.start import last_again
+from calls.models import CallRequest, Sound, Tally, Waits
 from calls.obd.statuses import Status
 
 SPOKEN_PER_SECOND = 14
@@ -74,7 +75,7 @@ def _warnings(request: CallRequest, options: Options, openings: _Openings) -> It
         yield "The carrier waits for the start: the calls are handed over at once and can't be cancelled then."
     yield from _about_audio(options)
     yield from _about_no_result(options)
-    if request.parent and (earlier := made_again(request)):
+    if request.parent and (earlier := last_again(request.parent)):
         yield (
             f"Calls of call group {request.parent.pk} were made again before, as call group {earlier.pk}: "
             "people reached there would be called once more."
@@ -157,8 +158,3 @@ def _about_no_result(options: Options) -> Iterator[str]:
             f"Of {expired.calls:,} call{'' if expired.calls == 1 else 's'} of call group {options.again.call_group} "
             "the carrier never told the result (Expired): these people may have been reached already."
         )
-
-
-def made_again(request: CallRequest) -> CallGroup | None:
-    """The last call group in which calls of the request's parent were made again."""
-    return request.parent.children.order_by("-pk").first() if request.parent else None

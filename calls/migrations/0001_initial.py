@@ -638,6 +638,16 @@ class Migration(migrations.Migration):
                         to="calls.callgroup",
                     ),
                 ),
+                (
+                    "made_again",
+                    models.ForeignKey(
+                        help_text="The last group in which the parent's calls were made again before, as whoever confirmed saw.",
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="calls.callgroup",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(

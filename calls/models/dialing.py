@@ -57,6 +57,13 @@ class CallRequest(models.Model):
     parent = models.ForeignKey(
         "CallGroup", models.SET_NULL, null=True, related_name="+", help_text="Group whose calls are made again."
     )
+    made_again = models.ForeignKey(
+        "CallGroup",
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="The last group in which the parent's calls were made again before, as whoever confirmed saw.",
+    )
     options = models.JSONField(help_text="The validated options; see dialing.request.")
     state = models.CharField(max_length=10, choices=RequestState, default=RequestState.PLANNING)
     error = models.TextField(blank=True)
