@@ -8,7 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from calls.carriers.base import Accepted, NotTaken, Refused, Report, Unconfirmed
-from calls.dialing import handover, progress, start, steer
+from calls.dialing import handover, progress, rules, start, steer
 from calls.dialing.checked import NOT_CHECKED, records
 from calls.dialing.explain import explain
 from calls.dialing.hours import HORIZON
@@ -246,6 +246,26 @@ def test_a_number_on_two_lists_is_one_number(operator: User, carrier: Carrier) -
     request = make_request(operator, contact_groups=(contacts.pk,))
     assert (request.seen, request.callable, request.suppressed) == (2, 1, 1)
     assert request.planned.get(outcome=Outcome.SUPPRESSED).reason.startswith("On the suppression list “A”")
+
+
+def test_the_version_that_is_written_down_is_the_one_that_was_looked_at(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An import ends after the rules are read and before the numbers are looked up."""
+    listed = SuppressionList.objects.create(name="Register")
+    group = make_call_group(operator, 2)
+    put_off = rules.put_off
+
+    def meanwhile(*given: Any) -> bool:
+        Suppression.objects.create(list=listed, number=number(0), reason="Asked in a letter.")
+        return put_off(*given)
+
+    monkeypatch.setattr(rules, "put_off", meanwhile)
+    handover.hand_over(group.pk, 0)
+    listed.refresh_from_db()
+    assert statuses(group) == ["DND", "QUEUED"]
+    versions = {each["name"]: each["version"] for each in rules.last_check(batch(group))["lists"]}
+    assert versions["Register"] == listed.version
 
 
 # --- The cap ------------------------------------------------------------------------------------------------------
