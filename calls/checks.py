@@ -7,9 +7,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
 from calls.api.outside import networks
+from calls.carriers import CARRIERS
 from calls.dialing.hours import Hours
-
-CARRIERS = ("sandbox", "obd")
 
 
 def check_calling(**_: Any) -> list[CheckMessage]:

@@ -90,6 +90,11 @@ class Rules:
         """From the first attempt to the last one, with the margin."""
         return timedelta(seconds=self.retries * self.gap) + MARGIN
 
+    @property
+    def digest(self) -> str:
+        """Tells by which rules calls are kept."""
+        return digest_of_rule(self.rule, self.gap)
+
     def opening(self, place: str) -> datetime | None:
         """When phones in `place` may begin to ring (aware); None: never within HORIZON."""
         return self.rule.next_opening(place, self.rings_at, self.span)
@@ -185,6 +190,13 @@ def rules_for(options: Options, now: datetime, carrier: Carrier) -> Rules:
     return Rules.of(options.traffic, options.rings_at(now), options.retries, carrier)
 
 
+def digest_of_rule(rule: Rule, gap: float) -> str:
+    """What is the same while the same calls are kept until the same time; `gap` is the carrier's, in seconds."""
+    days = sorted(rule.weekdays), sorted(rule.closed), rule.holidays
+    told = str(rule.traffic), rule.hours, days, rule.cap, rule.here, gap
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+
+
 def on_list(name: str, reason: str) -> str:
     """That a number is on a suppression list, and why."""
     return f"On the suppression list “{name}”: {reason}"[:300]
@@ -265,7 +277,7 @@ def _keep(batch: Batch, checks: Rules, now: datetime) -> None:
     """Hold what can't ring now until it can: all batches of this place, so that they don't come up one by one."""
     until, kept_by = checks.kept(batch.place, now)
     there = Batch.objects.filter(call_group=batch.call_group_id, state=BatchState.PENDING, place=batch.place)
-    there.filter(due_at__lt=until).update(due_at=until, kept_by=kept_by)
+    there.filter(due_at__lt=until).update(due_at=until, kept_by=kept_by, kept_under=checks.digest)
 
 
 def take_out(group: CallGroup, batch: Batch, checks: Rules, held: QuerySet[Call], now: datetime) -> Rules:

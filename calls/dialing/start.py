@@ -51,10 +51,10 @@ CALLS_SQL = """
         SELECT place, %(base)s + sum(calls) OVER (ORDER BY place COLLATE "C") - calls AS before, calls
         FROM (SELECT place, count(*) AS calls FROM ({source}) AS s GROUP BY place) AS counted
     )
-    INSERT INTO calls_batch (call_group_id, first, last, due_at, state, place, kept_by, lane, attempts, carrier_group,
-        answer, checks)
+    INSERT INTO calls_batch (call_group_id, first, last, due_at, state, place, kept_by, kept_under, lane, attempts,
+        carrier_group, answer, checks)
     SELECT %(group)s, first, least(first + %(size)s - 1, before + calls), coalesce(until, %(due)s), 'pending', place,
-        coalesce(kept_by, ''), 0, 0, '', '', 0
+        coalesce(kept_by, ''), %(kept_under)s, 0, 0, '', '', 0
     FROM there
         LEFT JOIN unnest(%(kept)s::text[], %(until)s::timestamptz[], %(kept_by)s::text[]) AS k (place, until, kept_by)
         USING (place),
@@ -277,7 +277,8 @@ def _add_calls(group: CallGroup, options: Options, source: Source, checks: rules
     if options.carrier_group:
         until, kept_by = openings.get(UNKNOWN, (due_at, ""))
         batches = [until]
-        Batch.objects.create(call_group=group, first=1, last=0, due_at=batches[0], kept_by=kept_by)
+        kept: dict[str, Any] = {"due_at": until, "kept_by": kept_by, "kept_under": checks.digest}
+        Batch.objects.create(call_group=group, first=1, last=0, **kept)
     else:
         with connection.cursor() as cursor:
             parameters: dict[str, Any] = {
@@ -289,6 +290,7 @@ def _add_calls(group: CallGroup, options: Options, source: Source, checks: rules
                 "kept": list(openings),
                 "until": [until for until, _ in openings.values()],
                 "kept_by": [kept_by for _, kept_by in openings.values()],
+                "kept_under": checks.digest,
             }
             cursor.execute(CALLS_SQL.format(source=source.sql), parameters | source.parameters)
             batches = [due for (due,) in cursor.fetchall()]

@@ -294,6 +294,9 @@ class Batch(models.Model):
     kept_by = models.CharField(
         max_length=10, choices=KeptBy, blank=True, db_default="", help_text="Which rule set `due_at`; empty: none."
     )
+    kept_under = models.CharField(
+        max_length=16, blank=True, db_default="", help_text="Digest of the rules by which `kept_by` was found."
+    )
     rules = models.JSONField(null=True, help_text="What was checked before each hand-over; see dialing.rules.")
     lane = models.PositiveSmallIntegerField(default=0, help_text="Which lane sends it: see dialing.handover.")
     attempts = models.PositiveIntegerField(default=0)
@@ -328,6 +331,9 @@ class Batch(models.Model):
                 name="batch_unsettled",
             ),
             models.Index(fields=["id"], condition=models.Q(state="unconfirmed"), name="batch_unconfirmed"),
+            models.Index(
+                fields=["kept_under"], condition=models.Q(state="pending") & ~models.Q(kept_by=""), name="batch_kept"
+            ),
             models.Index(fields=["call_group", "first"], condition=~models.Q(settled=""), name="batch_settled"),
         ]
 
