@@ -121,7 +121,8 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
         group = locked(call_group_id)
         if group.state != GroupState.RUNNING:
             return None
-        rules.lock_cap(group)
+        carrier = get_carrier(group.carrier)
+        rules.lock_counts(group, carrier)
         now = timezone.now()  # not before the locks, for which this may have waited long
         batch = (
             Batch.objects.select_for_update()
@@ -131,8 +132,7 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
         )
         if batch is None:
             return None
-        carrier = get_carrier(group.carrier)
-        checks = rules.rules_of(group, now, carrier)
+        checks = rules.rules_of(group, now, carrier, max(batch.last - batch.first + 1, 0))
         if rules.put_off(group, batch, checks, now):
             return None
         held = calls_of(batch).filter(status=Status.HELD)
@@ -237,7 +237,7 @@ def _may_repeat(group: CallGroup, batch: Batch, now: datetime) -> rules.Rules | 
 def _claim_again(batch: Batch) -> bool:
     with transaction.atomic():
         group = locked(batch.call_group_id)
-        rules.lock_cap(group)
+        rules.lock_counts(group, get_carrier(group.carrier))
         batch.refresh_from_db()
         now = timezone.now()
         checks = _may_repeat(group, batch, now)

@@ -58,7 +58,8 @@ def preflight(request: CallRequest, now: datetime) -> Preflight:
     opens = {place: checks.opening(place) or checks.rings_at for place in places}
     openings = _Openings(checks, opens, places, now)
     begins = min(opens.values(), default=checks.rings_at)
-    ends = max(opens.values(), default=begins) + takes(request.callable, options.retries)
+    last = max(opens.values(), default=begins)
+    ends = last + checks.queue_at(last) + takes(request.callable, options.retries, checks.cps)
     batches = 1 if options.carrier_group else sum(map(batches_needed, places.values()))
     return Preflight(batches, begins, ends, begins == now, [*_warnings(request, options, openings)])
 
@@ -115,8 +116,11 @@ def _until(openings: _Openings, place: str) -> str:
 
 
 def _is_too_long(options: Options, openings: _Openings, place: str, opens: datetime) -> bool:
-    lasts = takes(openings.calls[place], options.retries)
-    return openings.checks.rule.next_opening(place, opens, max(lasts, openings.checks.span)) != opens
+    checks = openings.checks
+    # The carrier dials those elsewhere too.
+    needs = checks.span + checks.dialling(sum(openings.calls.values()))
+    lasts = max(takes(openings.calls[place], options.retries), needs)
+    return checks.rule.next_opening(place, opens, lasts, checks.queue_at(opens)) != opens
 
 
 def _about_attempts(options: Options, checks: Rules) -> Iterator[str]:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import connection
-from django.db.models import F, FilteredRelation, Q, QuerySet
+from django.db.models import F, FilteredRelation, Q, QuerySet, Sum
 from django.utils import timezone
 
 from calls.carriers.base import Carrier
@@ -55,7 +55,7 @@ ON_LIST_SQL = "left('On the suppression list “' || l.name || '”: ' || s.reas
 NO_GROUP = 0
 """No call group has this ID."""
 
-CAP_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('calls a day', 0))"
+COUNTS_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('calls a day', 0))"
 
 
 @dataclass(frozen=True)
@@ -68,22 +68,30 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Rules:
-    """What is checked of calls that ring from `rings_at` (aware) on, each with `retries`; `gap` is in seconds."""
+    """What is checked of calls that ring from `rings_at` (aware) on, each with `retries`.
+
+    `gap` (in seconds) and `cps` are the carrier's. `queue` is how long it needs by then until it has begun all that it
+    has, itself, of these calls, and of others: the last of them may ring so late.
+    """
 
     rule: Rule
     lists: Mapping[int, SuppressionList]
     rings_at: datetime
     retries: int
     gap: float
+    cps: float
+    queue: timedelta = timedelta(0)
 
     @classmethod
-    def of(cls, traffic: str, rings_at: datetime, retries: int, carrier: Carrier) -> Self:
+    def of(
+        cls, traffic: str, rings_at: datetime, retries: int, carrier: Carrier, queue: timedelta = timedelta(0)
+    ) -> Self:
         """The rules as they are now. Where the cap allows fewer attempts than were asked for, there are fewer."""
         rule = Rule.of(traffic)
         lists = SuppressionList.objects.applying(traffic, timezone.localdate(rings_at)).order_by("pk").in_bulk()
         if rule.cap is not None:
             retries = min(retries, max(rule.cap - 1, 0))
-        return cls(rule, lists, rings_at, retries, carrier.retry_gap)
+        return cls(rule, lists, rings_at, retries, carrier.retry_gap, carrier.cps, queue)
 
     @property
     def span(self) -> timedelta:
@@ -93,11 +101,19 @@ class Rules:
     @property
     def digest(self) -> str:
         """Tells by which rules calls are kept."""
-        return digest_of_rule(self.rule, self.gap)
+        return digest_of_rule(self.rule, self.gap, self.cps)
+
+    def dialling(self, calls: int) -> timedelta:
+        """How long the carrier takes to begin all attempts of so many of these calls; no time if that isn't known."""
+        return _dialling(calls * self.attempts, self.cps)
+
+    def queue_at(self, at: datetime) -> timedelta:
+        """What is left of the queue at `at` (aware)."""
+        return max(self.queue - (at - self.rings_at), timedelta(0))
 
     def opening(self, place: str) -> datetime | None:
         """When phones in `place` may begin to ring (aware); None: never within HORIZON."""
-        return self.rule.next_opening(place, self.rings_at, self.span)
+        return self.rule.next_opening(place, self.rings_at, self.span, self.queue)
 
     def kept(self, place: str, now: datetime) -> tuple[datetime, KeptBy]:
         """Until when calls to `place` are kept from `now` (aware) on, and why.
@@ -110,7 +126,7 @@ class Rules:
     def day(self, place: str) -> tuple[datetime, datetime]:
         """From when until when rings in `place` count for the cap: the day or days on which these calls would ring."""
         at = self.opening(place) or self.rings_at
-        return self.rule.day(place, at)[0], self.rule.day(place, at + self.span)[1]
+        return self.rule.day(place, at)[0], self.rule.day(place, at + self.queue_at(at) + self.span)[1]
 
     def suppressed(self, numbers: Collection[str]) -> dict[str, str]:
         """Those of these numbers that must not be called, each with the list that says so and why."""
@@ -187,13 +203,34 @@ class Rules:
 
 def rules_for(options: Options, now: datetime, carrier: Carrier) -> Rules:
     """The rules for calls with these options that are started at `now` (aware)."""
-    return Rules.of(options.traffic, options.rings_at(now), options.retries, carrier)
+    at = options.rings_at(now)
+    told_when = options.waits == Waits.CARRIER and options.schedule_time
+    queue = timedelta(0) if told_when else _queue(carrier, now, at)
+    return Rules.of(options.traffic, at, options.retries, carrier, queue)
 
 
-def digest_of_rule(rule: Rule, gap: float) -> str:
-    """What is the same while the same calls are kept until the same time; `gap` is the carrier's, in seconds."""
+def _dialling(attempts: int, cps: float) -> timedelta:
+    return timedelta(seconds=attempts / cps) if cps else timedelta(0)
+
+
+def _queue(carrier: Carrier, now: datetime, at: datetime, more: int = 0) -> timedelta:
+    """How long the carrier needs from `at` on until it has begun all that it has by `now`, and so many attempts more.
+
+    Each call counts with all attempts that it may take: more are never made. Calls that the carrier makes later by
+    itself don't count.
+    """
+    if not carrier.cps:
+        return timedelta(0)
+    groups = CallGroup.objects.unfinished().filter(carrier=carrier.name)
+    now_or_earlier = groups.exclude(waits=Waits.CARRIER, schedule_time__gt=at)
+    attempts = now_or_earlier.aggregate(n=Sum((F("open") - F("held")) * (F("retries") + 1)))["n"] or 0
+    return max(_dialling(attempts + more, carrier.cps) - (at - now), timedelta(0))
+
+
+def digest_of_rule(rule: Rule, gap: float, cps: float) -> str:
+    """What is the same while the same calls are kept until the same time; `gap` (in seconds), `cps`: the carrier's."""
     days = sorted(rule.weekdays), sorted(rule.closed), rule.holidays
-    told = str(rule.traffic), rule.hours, days, rule.cap, rule.here, gap
+    told = str(rule.traffic), rule.hours, days, rule.cap, rule.here, gap, cps
     return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
@@ -252,9 +289,14 @@ def _waits_here(group: CallGroup, now: datetime) -> bool:
     return True
 
 
-def rules_of(group: CallGroup, sent_at: datetime, carrier: Carrier) -> Rules:
-    """The rules for calls of this call group that are handed over at `sent_at` (aware)."""
-    return Rules.of(group.traffic, rings_at(group, sent_at), group.retries, carrier)
+def rules_of(group: CallGroup, sent_at: datetime, carrier: Carrier, calls: int = 0) -> Rules:
+    """The rules for so many calls of this call group, new to the carrier, that are handed over at `sent_at` (aware)."""
+    at, attempts = rings_at(group, sent_at), 1 + group.retries
+    if scheduled(group, sent_at):  # by then nothing is known to be there but the call group's own calls
+        queue = _dialling((group.open - group.held + calls) * attempts, carrier.cps)
+    else:
+        queue = _queue(carrier, sent_at, at, calls * attempts)
+    return Rules.of(group.traffic, at, group.retries, carrier, queue)
 
 
 def retries_of(batch: Batch) -> int:
@@ -299,14 +341,14 @@ def _end(held: QuerySet[Call], status: Status, reasons: dict[str, str], now: dat
         move(held.filter(number__in=numbers), status, PORTAL, reason[:200], ended_at=now)
 
 
-def lock_cap(group: CallGroup) -> None:
-    """Let nobody else count the rings of a number until this transaction ends, if they count for these calls.
+def lock_counts(group: CallGroup, carrier: Carrier) -> None:
+    """Let nobody else count until this transaction ends, if counts matter for these calls: rings, or the queue.
 
     The call group is locked before, and nothing else.
     """
-    if Rule.of(group.traffic).cap is not None and not group.override_reason:
+    if (carrier.cps or Rule.of(group.traffic).cap is not None) and not group.override_reason:
         with connection.cursor() as cursor:
-            cursor.execute(CAP_LOCK)
+            cursor.execute(COUNTS_LOCK)
 
 
 def may_ring_again(group: CallGroup, batch: Batch, now: datetime, carrier: Carrier) -> Rules | None:
@@ -324,7 +366,8 @@ def may_ring_again(group: CallGroup, batch: Batch, now: datetime, carrier: Carri
     if rules.rule.cap is None:
         return rules
     # Its calls count on the day for which they were sent: none of its attempts may fall on another one.
-    moments = (rings_at(group, batch.sent_at or now), rules.rings_at, rules.rings_at + rules.span)
+    last = rules.rings_at + rules.queue + rules.span
+    moments = (rings_at(group, batch.sent_at or now), rules.rings_at, last)
     same_day = len({rules.rule.day(batch.place, at) for at in moments}) == 1
     return rules if same_day and not rules.capped(numbers, batch.place, but=group.pk) else None
 

@@ -109,7 +109,8 @@ def kept_by_other_rules() -> list[str]:
     A rule can be changed while calls are being started, which have read it before; a setting before this process began.
     """
     rules = [Rule.of(traffic) for traffic in Traffic]
-    now = [digest_of_rule(rule, get_carrier(carrier).retry_gap) for rule in rules for carrier in CARRIERS]
+    carriers = [get_carrier(name) for name in CARRIERS]
+    now = [digest_of_rule(rule, carrier.retry_gap, carrier.cps) for rule in rules for carrier in carriers]
     waiting = Batch.objects.filter(state=BatchState.PENDING).exclude(kept_by="").exclude(kept_under__in=now)
     return list(waiting.values_list("call_group__traffic", flat=True).distinct())
 

@@ -72,6 +72,7 @@ class Carrier:
     account = ""
     idempotent_seconds = 0
     retry_gap = 60.0
+    cps = 0.0
 
     def __init__(self) -> None:
         self.answer: Accepted | Exception | Callable[[Order], Accepted] = Accepted()

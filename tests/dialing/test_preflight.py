@@ -12,6 +12,7 @@ from calls.dialing.request import Again
 from calls.dialing.start import start
 from calls.models import Call, CallingRule, CallRequest, User, Waits
 from calls.obd.statuses import Status
+from tests.dialing.helpers import Carrier
 from tests.factories import make_call_group, make_request, make_sound, make_user, number
 
 pytestmark = pytest.mark.django_db
@@ -99,6 +100,30 @@ def test_calls_that_take_longer_than_the_hours(operator: User, settings: Setting
     assert warning == (
         "Calling hours (09:00-21:00) end before all calls can be made: the others are held until they begin again."
     )
+
+
+@pytest.mark.usefixtures("daytime")
+@pytest.mark.parametrize(("retries", "late"), [(0, 2), (1, 4)])
+def test_calls_that_the_carrier_can_not_dial_before_closing(
+    operator: User, monkeypatch: pytest.MonkeyPatch, retries: int, late: float
+) -> None:
+    """One a minute: three calls need as many minutes, and as many more for their retries; two are to spare."""
+    carrier = Carrier()
+    carrier.retry_gap, carrier.cps = 0.0, 1 / 60
+    monkeypatch.setattr("calls.dialing.preflight.get_carrier", lambda name: carrier)
+    closing = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
+    last = closing - timedelta(minutes=2 + 3 * (1 + retries), seconds=1)
+    assert look(operator, last, retries=retries).warnings == []
+    (warning,) = look(operator, last + timedelta(seconds=1), retries=retries).warnings
+    assert "end before all calls can be made" in warning
+    # Others are dialled first.
+    make_call_group(operator, 2).calls.update(status=Status.QUEUED)
+    (warning,) = look(operator, last, retries=retries).warnings
+    assert "end before all calls can be made" in warning
+    early = last - timedelta(minutes=2)
+    seen = look(operator, early, retries=retries)
+    assert seen.warnings == []
+    assert seen.ends == early + timedelta(minutes=2) + estimate.takes(3, retries, carrier.cps)
 
 
 def test_retries_that_do_not_fit(operator: User, settings: Settings) -> None:

@@ -109,6 +109,49 @@ def test_what_is_not_out_by_closing_waits_for_the_morning(
     assert statuses(group) == ["SENDING", "HELD", "HELD"]
 
 
+@pytest.mark.parametrize("retries", [0, 2])
+def test_what_the_carrier_can_not_dial_before_closing_waits_for_the_morning(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, retries: int
+) -> None:
+    """It dials one a second, and has calls of another call group: each may take all of its attempts."""
+    monkeypatch.setattr("calls.dialing.start.MAX_CALLS", 5)
+    carrier.cps, attempts = 1.0, 1 + retries
+    other = make_call_group(operator, 5, retries=retries)
+    handover.hand_over(other.pk, 0)
+    group = make_call_group(operator, 10, retries=retries)
+    queued = timedelta(seconds=10 * attempts + retries * carrier.retry_gap)
+    freeze(monkeypatch, EVENING - queued)
+    handover.hand_over(group.pk, 0)
+    assert statuses(group) == ["QUEUED"] * 5 + ["HELD"] * 5
+    assert kept(group)[1] == ("GB Europe/London", MORNING, KeptBy.HOURS)
+    # What is over is in nobody's way any more.
+    progress.record(other.pk, [Report(number(i), "COMPLETED") for i in range(5)], "carrier", NOON)
+    steer.rules_changed("promotional")
+    handover.hand_over(group.pk, 0)
+    assert statuses(group) == ["QUEUED"] * 10
+
+
+def test_calls_that_the_carrier_makes_later_do_not_count_as_its_queue(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where these are for later, only their own call group's are known to be there then."""
+    monkeypatch.setattr("calls.dialing.start.MAX_CALLS", 5)
+    carrier.cps = 1.0
+    at = EVENING - timedelta(seconds=12)
+    later = make_call_group(operator, 15, schedule_time=at, waits=Waits.CARRIER)
+    handover.hand_over(later.pk, 0)
+    assert statuses(later) == ["QUEUED"] * 10 + ["HELD"] * 5
+    now = at - timedelta(minutes=20)
+    freeze(monkeypatch, now)
+    group = make_call_group(operator, 5)
+    handover.hand_over(group.pk, 0)
+    assert statuses(group) == ["QUEUED"] * 5
+    checks = rules.rules_of(group, now, carrier, 5)
+    assert checks.queue == timedelta(seconds=10)
+    freeze(monkeypatch, at)
+    assert rules.rules_of(group, at, carrier, 5).queue == timedelta(seconds=20)
+
+
 @pytest.mark.parametrize("waits", Waits)
 def test_a_schedule_outside_the_hours_is_kept_by_the_portal(
     operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, waits: Waits
