@@ -154,11 +154,15 @@ def _about_audio(options: Options) -> Iterator[str]:
 
 def _about_no_result(options: Options) -> Iterator[str]:
     """Whoever was called without our hearing of it would be called twice."""
-    if not options.again or Status.EXPIRED not in options.again.wanted:
+    again = options.again
+    if not again or (again.statuses and Status.EXPIRED not in again.wanted):
         return
-    expired = Tally.objects.filter(call_group=options.again.call_group, status=Status.EXPIRED, calls__gt=0).first()
+    expired = Tally.objects.filter(call_group=again.call_group, status=Status.EXPIRED, calls__gt=0).first()
     if expired:
-        yield (
-            f"Of {expired.calls:,} call{'' if expired.calls == 1 else 's'} of call group {options.again.call_group} "
-            "the carrier never told the result (Expired): these people may have been reached already."
+        said = (
+            f"Of {calls(expired.calls)} of call group {again.call_group} the carrier never told the result (Expired): "
+            "these people may have been reached already, or be called yet."
         )
+        if not again.statuses:
+            said += " They are left out. To call them too, show the Expired calls there, and press Call these again."
+        yield said

@@ -191,15 +191,19 @@ def test_a_callback_is_nothing_to_warn_of(operator: User) -> None:
     assert look(operator, callback="https://example.com/").warnings == []
 
 
-@pytest.mark.parametrize(("statuses", "warned"), [((), True), (("EXPIRED", "BUSY"), True), (("BUSY",), False)])
+@pytest.mark.parametrize(
+    ("statuses", "warned", "left_out"),
+    [((), True, True), (("EXPIRED", "BUSY"), True, False), (("BUSY",), False, False)],
+)
 def test_calls_without_a_result_may_have_reached_people(
-    operator: User, statuses: tuple[str, ...], warned: bool
+    operator: User, statuses: tuple[str, ...], warned: bool, left_out: bool
 ) -> None:
     parent = make_call_group(operator, 3)
     Call.objects.filter(n__lte=2).update(status=Status.EXPIRED)
     Call.objects.filter(n=3).update(status=Status.BUSY)
     warnings = look(operator, numbers=0, again=Again(parent.pk, statuses)).warnings
     assert [f"Of 2 calls of call group {parent.pk}" in warning for warning in warnings] == [True] * warned
+    assert ["They are left out." in warning for warning in warnings] == [left_out] * warned
 
 
 def test_calls_that_were_made_again_before(operator: User) -> None:

@@ -353,6 +353,14 @@ def test_what_counts_as_a_ring(operator: User, carrier: Carrier, word: str, retr
     _count(used)
 
 
+def test_a_carrier_that_makes_more_retries_than_it_was_given(operator: User, carrier: Carrier) -> None:
+    group = make_call_group(operator, 1)
+    handover.hand_over(group.pk, 0)
+    progress.record(group.pk, [Report(number(0), "INPROGRESS", retries=2)], "carrier", NOON)
+    progress.record(group.pk, [Report(number(0), "COMPLETED")], "carrier", NOON)
+    _count(3)
+
+
 @pytest.mark.parametrize(
     ("answer", "used"),
     [
