@@ -7,9 +7,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
 from calls.api.outside import networks
+from calls.carriers import CARRIERS
 from calls.dialing.hours import Hours
-
-CARRIERS = ("sandbox", "obd")
 
 
 def check_calling(**_: Any) -> list[CheckMessage]:
@@ -34,6 +33,8 @@ def _problems() -> Iterator[str]:
     for name in positive:
         if getattr(settings, name) <= 0:
             yield f"{name}: {getattr(settings, name):g} is not more than 0."
+    if settings.CARRIER_CPS < 0:
+        yield f"CARRIER_CPS: {settings.CARRIER_CPS:g} is less than 0."
     if settings.CARRIER == "obd":
         missing = [name for name in ("OBD_BASE_URL", "OBD_API_KEY") if not getattr(settings, name)]
         yield from (f"{name}: nothing was given; CARRIER=obd needs it." for name in missing)

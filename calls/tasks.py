@@ -26,6 +26,7 @@ from calls.dialing.jobs import (
     hand_over_lane_later,
     import_later,
     plan_later,
+    rules_changed_later,
     start_later,
 )
 from calls.exports import work as exporting
@@ -135,13 +136,18 @@ def check_carrier(carrier: str) -> None:
 
 
 ORPHANS_SQL = """
+    WITH first AS (  -- of the jobs with one lock: only after it the queue gives out another one
+        SELECT DISTINCT ON (lock) lock, status, scheduled_at FROM procrastinate_jobs
+        WHERE status IN ('todo', 'doing') AND lock LIKE 'hand-over-%%'
+        ORDER BY lock, status = 'todo', priority DESC, id
+    )
     SELECT b.call_group_id, b.lane FROM calls_batch AS b JOIN calls_callgroup AS g ON g.id = b.call_group_id
     WHERE (b.state = 'sending' AND b.sent_at < %(overdue)s
         OR b.state = 'pending' AND b.due_at < %(overdue)s AND g.state = 'running')
     AND NOT EXISTS (
-        SELECT FROM procrastinate_jobs AS j
-        WHERE (j.status = 'doing' OR j.status = 'todo' AND coalesce(j.scheduled_at, now()) <= now())
-        AND j.lock = 'hand-over-' || b.call_group_id || '-' || b.lane
+        SELECT FROM first
+        WHERE (first.status = 'doing' OR coalesce(first.scheduled_at, now()) <= now())
+        AND first.lock = 'hand-over-' || b.call_group_id || '-' || b.lane
     )
     GROUP BY b.call_group_id, b.lane
 """
@@ -162,6 +168,8 @@ def sweep(timestamp: int) -> None:
         cursor.execute(ORPHANS_SQL, {"overdue": overdue})
         for call_group_id, lane in cursor.fetchall():
             hand_over_lane_later(call_group_id, lane, timezone.now())
+    for traffic in steer.kept_by_other_rules():
+        rules_changed_later(traffic)
     unasked = Batch.objects.filter(check_at__lt=overdue).values_list("call_group", flat=True).distinct()
     for call_group_id in unasked:
         follow_later(call_group_id, timezone.now())

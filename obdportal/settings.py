@@ -179,6 +179,7 @@ CARRIER = env.str("CARRIER", default="sandbox")
 CALLING_HOURS = env.str("CALLING_HOURS", default="00:00-24:00" if CARRIER == "sandbox" else "09:00-21:00")
 CARRIER_CONNECTIONS = env.int("CARRIER_CONNECTIONS", default=4)
 CARRIER_RATE = env.float("CARRIER_RATE", default=10.0)  # requests per second
+CARRIER_CPS = env.float("CARRIER_CPS", default=0.0)  # calls that the obd carrier begins in a second; 0: not known
 OBD_BASE_URL = env.str("OBD_BASE_URL", default="").rstrip("/")
 OBD_API_KEY = env.str("OBD_API_KEY", default="")
 OBD_TIMEOUT = env.float("OBD_TIMEOUT", default=30.0)  # seconds

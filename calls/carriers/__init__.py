@@ -11,6 +11,7 @@ _MAKERS: dict[str, Callable[[], Carrier]] = {
     "sandbox": SandboxCarrier.from_settings,
     "obd": ObdCarrier.from_settings,
 }
+CARRIERS = tuple(_MAKERS)
 
 
 @cache

@@ -155,6 +155,10 @@ class Carrier(Protocol):
     def retry_gap(self) -> float:
         """Seconds from one attempt to call a number to the next one, at most: it makes retries by itself."""
 
+    @property
+    def cps(self) -> float:
+        """Calls that it begins in a second; the others wait in its queue. 0: it begins all that it is given at once."""
+
     def place(self, order: Order) -> Accepted:
         """Hand over one order, in one request. Raises NotTaken, Stopped, Refused or Unconfirmed."""
 

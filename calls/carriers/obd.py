@@ -68,8 +68,8 @@ class ObdCarrier:
     """Places calls through the OBD API at `base_url` (`https://host/api/v1/`).
 
     `timeout` is in seconds, for the whole answer to one request; `region` is the one whose numbers are sent as
-    national ones; `zone` is that of the times which the carrier reads and writes; `retry_gap` is in seconds. Any number
-    of threads may use it.
+    national ones; `zone` is that of the times which the carrier reads and writes; `retry_gap` is in seconds; `cps` is
+    how many calls it begins in a second (0: not known). Any number of threads may use it.
     """
 
     base_url: str
@@ -80,6 +80,7 @@ class ObdCarrier:
     zone: ZoneInfo
     name: str = "obd"
     retry_gap: float = 15 * 60.0
+    cps: float = 0.0
     idempotent_seconds: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -100,6 +101,7 @@ class ObdCarrier:
             region=settings.DEFAULT_REGION,
             zone=ZoneInfo(settings.TIME_ZONE),
             retry_gap=settings.OBD_RETRY_MINUTES * 60,
+            cps=settings.CARRIER_CPS,
         )
 
     @property

@@ -99,6 +99,7 @@ class SandboxCarrier:
     name: str = "sandbox"
     account: str = ""
     idempotent_seconds: int = 0
+    cps: float = 0.0
 
     @classmethod
     def from_settings(cls) -> Self:

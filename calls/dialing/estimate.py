@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
+from calls.carriers import get_carrier
 from calls.carriers.base import MAX_CALLS
 from calls.models import CallGroup
 
@@ -17,10 +18,14 @@ def batches_needed(calls: int) -> int:
     return math.ceil(calls / MAX_CALLS)
 
 
-def takes(calls: int, retries: int) -> timedelta:
-    """About how long so many calls take from the first hand-over on."""
+def takes(calls: int, retries: int, cps: float = 0.0) -> timedelta:
+    """About how long so many calls take from the first hand-over on.
+
+    `cps`: how many the carrier begins in a second; 0: all that it has.
+    """
     handing_over = batches_needed(calls) / settings.CARRIER_RATE
-    return timedelta(seconds=handing_over + TYPICAL_CALL * (1 + retries))
+    dialling = calls / cps if cps else 0.0
+    return timedelta(seconds=max(handing_over, dialling) + TYPICAL_CALL * (1 + retries))
 
 
 def expected_end(group: CallGroup, now: datetime) -> datetime | None:
@@ -31,5 +36,5 @@ def expected_end(group: CallGroup, now: datetime) -> datetime | None:
     begins = max(group.due_at, group.schedule_time or group.due_at)
     done, elapsed = group.total - group.open, now - begins
     if now < begins or not done:
-        return max(now, begins + takes(group.total, group.retries))
+        return max(now, begins + takes(group.total, group.retries, get_carrier(group.carrier).cps))
     return now + elapsed * (group.open / done)

@@ -57,6 +57,9 @@ JITTER = 0.25
 FIRST_CHECK = 2.0
 """Seconds after hand-over until the carrier is asked for the first time."""
 
+HOLDS = timedelta(seconds=60)
+"""For so long after the rules were checked a request may be made."""
+
 BROKE = "The portal failed while this was being sent."
 
 REMEMBERS = 60.0
@@ -118,7 +121,8 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
         group = locked(call_group_id)
         if group.state != GroupState.RUNNING:
             return None
-        rules.lock_cap(group)
+        carrier = get_carrier(group.carrier)
+        rules.lock_counts(group, carrier)
         now = timezone.now()  # not before the locks, for which this may have waited long
         batch = (
             Batch.objects.select_for_update()
@@ -128,14 +132,12 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
         )
         if batch is None:
             return None
-        carrier = get_carrier(group.carrier)
-        checks = rules.rules_of(group, now, carrier)
-        if not group.override_reason and checks.opening(batch.place) != checks.rings_at:
-            rules.keep(batch, checks, now)
+        checks = rules.rules_of(group, now, carrier, max(batch.last - batch.first + 1, 0))
+        if rules.put_off(group, batch, checks, now):
             return None
         held = calls_of(batch).filter(status=Status.HELD)
+        checks = rules.take_out(group, batch, checks, held, now)
         checked = [*(batch.rules or []), rules.checked(group, batch, checks, now)]
-        rules.take_out(group, batch, checks, held, now)
         if batch.last and not held.exists():
             Batch.objects.filter(pk=batch.pk).update(state=BatchState.CANCELLED, rules=checked)
             return None
@@ -181,7 +183,7 @@ def order_of(batch: Batch, calls: QuerySet[Call]) -> Order:
 def send(mine: Turn, batch: Batch, order: Order) -> None:
     """Make the request for a claimed batch and write down how it ended."""
     try:
-        with mine.request():
+        with mine.request(first=lambda: _still_sending(batch)):
             accepted = mine.carrier.place(order)
     except Stopped as error:
         said = str(error)
@@ -190,6 +192,9 @@ def send(mine: Turn, batch: Batch, order: Order) -> None:
     except NotTaken as error:
         said, retry_after = str(error), error.retry_after
         _write_down(lambda: release(batch, said, retry_after))
+    except NotNow as error:  # held up until others had its connection: no request was made
+        said = str(error)
+        _write_down(lambda: release(batch, said))
     except Refused as error:
         said = str(error)
         _write_down(lambda: settle_refused(batch, said))
@@ -212,7 +217,7 @@ def repeat_unconfirmed(call_group_id: int, lane: int) -> None:
     """
     group = CallGroup.objects.get(pk=call_group_id)
     for batch in group.batches.filter(lane=lane, state=BatchState.UNCONFIRMED, repeats=True).order_by("first"):
-        if not _may_repeat(group, batch):
+        if not _may_repeat(group, batch, timezone.now()):
             continue
         try:
             with turn(get_carrier(group.carrier), RequestKind.CALL) as mine:
@@ -222,20 +227,23 @@ def repeat_unconfirmed(call_group_id: int, lane: int) -> None:
             return
 
 
-def _may_repeat(group: CallGroup, batch: Batch) -> bool:
-    return evidence.may_repeat(group, batch) and rules.may_ring_again(group, batch, get_carrier(group.carrier))
+def _may_repeat(group: CallGroup, batch: Batch, now: datetime) -> rules.Rules | None:
+    """The rules by which that is allowed at `now`; None: it isn't."""
+    if not evidence.may_repeat(group, batch):
+        return None
+    return rules.may_ring_again(group, batch, now, get_carrier(group.carrier))
 
 
 def _claim_again(batch: Batch) -> bool:
     with transaction.atomic():
         group = locked(batch.call_group_id)
-        rules.lock_cap(group)
+        rules.lock_counts(group, get_carrier(group.carrier))
         batch.refresh_from_db()
-        if not _may_repeat(group, batch):
+        now = timezone.now()
+        checks = _may_repeat(group, batch, now)
+        if checks is None:
             return False
         again = _this_attempt(batch, BatchState.UNCONFIRMED)
-        now = timezone.now()
-        checks = rules.rules_of(group, now, get_carrier(group.carrier))
         entry = rules.checked(group, batch, checks, now) | {"retries": rules.retries_of(batch)}
         claimed = again.update(
             state=BatchState.SENDING,
@@ -250,7 +258,7 @@ def _claim_again(batch: Batch) -> bool:
 def _repeat(mine: Turn, batch: Batch) -> None:
     order = order_of(batch, calls_of(batch).filter(status=Status.UNCONFIRMED))
     try:
-        with mine.request():
+        with mine.request(first=lambda: _still_sending(batch)):
             accepted = mine.carrier.place(order)
     except Exception as error:
         # It says nothing of the first request, whatever it is.
@@ -261,6 +269,16 @@ def _repeat(mine: Turn, batch: Batch) -> None:
     else:
         note = "Asked again with the same Idempotency-Key, the carrier took it once."
         _write_down(lambda: settle_accepted(batch, accepted, settled=note))
+
+
+def _still_sending(batch: Batch) -> None:
+    """See that the claim holds, in the moment of the request. Raises NotTaken, so that no request is made.
+
+    A machine can be suspended after the claim: hours later the rules may forbid it, or somebody else has settled it.
+    """
+    checked_at = datetime.fromisoformat(rules.last_check(batch)["at"])
+    if timezone.now() - checked_at > HOLDS or not _this_attempt(batch, BatchState.SENDING).exists():
+        raise NotTaken("The portal was held up before it could send this: it was not sent.")
 
 
 def _write_down(outcome: Callable[[], object]) -> None:

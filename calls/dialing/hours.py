@@ -68,7 +68,8 @@ class Hours:
 class Rule:
     """When calls of one traffic type may ring, and how often; `here` is the place of numbers without a known one.
 
-    Moments are aware. `span` is the time from the first ring to the last one, which must all be allowed.
+    Moments are aware. `span` is the time from the first ring to the last one, which must all be allowed. `queue` is how
+    long the carrier needs from a moment on for the calls that it has by then; while these calls wait, it goes on.
     """
 
     traffic: str
@@ -97,7 +98,9 @@ class Rule:
         """Whether phones in `place` may ring at `at`, and up to `span` later."""
         return self.next_opening(place, at, span) == at
 
-    def next_opening(self, place: str, at: datetime, span: timedelta = timedelta(0)) -> datetime | None:
+    def next_opening(
+        self, place: str, at: datetime, span: timedelta = timedelta(0), queue: timedelta = timedelta(0)
+    ) -> datetime | None:
         """The first moment from `at` on at which calls may begin; None: there is none within HORIZON."""
         if self._always:
             return at
@@ -105,7 +108,7 @@ class Rule:
             begins = max(at, opens)
             if begins > at + HORIZON:
                 break
-            if begins + span < closes:
+            if begins + span + max(queue - (begins - at), timedelta(0)) < closes:
                 return begins
         return None
 

@@ -103,8 +103,13 @@ def cancel_held_later(call_group_id: int) -> None:
 
 
 def rules_changed_later(traffic: str) -> None:
-    """Defer the job that looks again at what the rule for this traffic type keeps back."""
-    _job("rules_changed", priority=SOMEBODY_WAITS, lock=f"rules-{traffic}").defer(traffic=traffic)
+    """Defer the job that looks again at what the rule for this traffic type keeps back, unless one is waiting."""
+    lock = f"rules-{traffic}"
+    try:
+        with transaction.atomic():
+            _job("rules_changed", priority=SOMEBODY_WAITS, lock=lock, queueing_lock=lock).defer(traffic=traffic)
+    except AlreadyEnqueued:
+        pass
 
 
 def plan_later(request: CallRequest) -> None:

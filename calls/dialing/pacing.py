@@ -9,7 +9,7 @@ clock is the one that counts.
 import logging
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -120,13 +120,14 @@ class Turn:
     """Whether it is known by now how the trial went."""
 
     @contextmanager
-    def request(self, *, asks_first: bool = False) -> Iterator[None]:
+    def request(self, *, asks_first: bool = False, first: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Around one request to the carrier: begins it at the right time, and writes down how it ended.
 
         Of what the request raises, :class:`CarrierError` tells whether the carrier is well. `asks_first`: it is a
-        harmless one before what the turn is for. It can fail the trial, but not win it.
+        harmless one before what the turn is for. It can fail the trial, but not win it. `first` is done when the
+        request's time has come; what it raises says nothing of the carrier.
         """
-        self._begin()
+        self._begin(first)
         began_at, began = timezone.now(), time.monotonic()
         error: BaseException | None = None
         try:
@@ -157,7 +158,7 @@ class Turn:
         )
         _note_health(self.carrier, result, said, error)
 
-    def _begin(self) -> None:
+    def _begin(self, first: Callable[[], None]) -> None:
         while True:
             if self.slot is None:
                 self.slot = _take_slot(self.carrier.name)
@@ -167,6 +168,7 @@ class Turn:
                 self.leased_until = renewed[0]
             else:  # we were held up for so long that others have it
                 self.connection, self.leased_until = _lease_one(self.carrier.name)
+            first()
             in_time, self.slot = time.monotonic() <= self.slot + LATE, None
             if in_time:
                 return

@@ -13,7 +13,8 @@ from calls.dialing.hours import their_clock
 from calls.dialing.places import UNKNOWN
 from calls.dialing.request import Options
 from calls.dialing.rules import Rules, rules_for, times
-from calls.models import CallGroup, CallRequest, Sound, Tally, Waits
+from calls.dialing.start import last_again
+from calls.models import CallRequest, Sound, Tally, Waits
 from calls.obd.statuses import Status
 
 SPOKEN_PER_SECOND = 14
@@ -57,7 +58,8 @@ def preflight(request: CallRequest, now: datetime) -> Preflight:
     opens = {place: checks.opening(place) or checks.rings_at for place in places}
     openings = _Openings(checks, opens, places, now)
     begins = min(opens.values(), default=checks.rings_at)
-    ends = max(opens.values(), default=begins) + takes(request.callable, options.retries)
+    last = max(opens.values(), default=begins)
+    ends = last + checks.queue_at(last) + takes(request.callable, options.retries, checks.cps)
     batches = 1 if options.carrier_group else sum(map(batches_needed, places.values()))
     return Preflight(batches, begins, ends, begins == now, [*_warnings(request, options, openings)])
 
@@ -74,7 +76,7 @@ def _warnings(request: CallRequest, options: Options, openings: _Openings) -> It
         yield "The carrier waits for the start: the calls are handed over at once and can't be cancelled then."
     yield from _about_audio(options)
     yield from _about_no_result(options)
-    if request.parent and (earlier := made_again(request)):
+    if request.parent and (earlier := last_again(request.parent)):
         yield (
             f"Calls of call group {request.parent.pk} were made again before, as call group {earlier.pk}: "
             "people reached there would be called once more."
@@ -114,8 +116,11 @@ def _until(openings: _Openings, place: str) -> str:
 
 
 def _is_too_long(options: Options, openings: _Openings, place: str, opens: datetime) -> bool:
-    lasts = takes(openings.calls[place], options.retries)
-    return openings.checks.rule.next_opening(place, opens, max(lasts, openings.checks.span)) != opens
+    checks = openings.checks
+    # The carrier dials those elsewhere too.
+    needs = checks.span + checks.dialling(sum(openings.calls.values()))
+    lasts = max(takes(openings.calls[place], options.retries), needs)
+    return checks.rule.next_opening(place, opens, lasts, checks.queue_at(opens)) != opens
 
 
 def _about_attempts(options: Options, checks: Rules) -> Iterator[str]:
@@ -149,16 +154,15 @@ def _about_audio(options: Options) -> Iterator[str]:
 
 def _about_no_result(options: Options) -> Iterator[str]:
     """Whoever was called without our hearing of it would be called twice."""
-    if not options.again or Status.EXPIRED not in options.again.wanted:
+    again = options.again
+    if not again or (again.statuses and Status.EXPIRED not in again.wanted):
         return
-    expired = Tally.objects.filter(call_group=options.again.call_group, status=Status.EXPIRED, calls__gt=0).first()
+    expired = Tally.objects.filter(call_group=again.call_group, status=Status.EXPIRED, calls__gt=0).first()
     if expired:
-        yield (
-            f"Of {expired.calls:,} call{'' if expired.calls == 1 else 's'} of call group {options.again.call_group} "
-            "the carrier never told the result (Expired): these people may have been reached already."
+        said = (
+            f"Of {calls(expired.calls)} of call group {again.call_group} the carrier never told the result (Expired): "
+            "these people may have been reached already, or be called yet."
         )
-
-
-def made_again(request: CallRequest) -> CallGroup | None:
-    """The last call group in which calls of the request's parent were made again."""
-    return request.parent.children.order_by("-pk").first() if request.parent else None
+        if not again.statuses:
+            said += " They are left out. To call them too, show the Expired calls there, and press Call these again."
+        yield said

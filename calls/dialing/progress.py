@@ -7,7 +7,7 @@ rarely while they don't. A carrier that can reach us also reports by itself (:mo
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -48,6 +48,12 @@ CLOCK_SLACK = timedelta(minutes=5)
 
 STEP = 500
 """Reports written in one transaction."""
+
+LISTED_EXPIRES = timedelta(days=3)
+"""So long after they should have rung calls expire though the carrier still says that it has them."""
+
+SILENT = timedelta(hours=1)
+"""A carrier that answered about calls so shortly before may have them still, though it can't be asked just now."""
 
 UNSETTLED = (BatchState.UNCONFIRMED, BatchState.PENDING)
 """What a callback settles: by that the carrier took it."""
@@ -129,7 +135,7 @@ def check(group: CallGroup, batches: Sequence[Batch]) -> None:
         elif evidence.may_repeat(group, batch):
             Batch.objects.filter(pk=batch.pk).update(repeats=True)
             hand_over_lane_later(group.pk, batch.lane, timezone.now())
-        expire(group, batch)
+        expire(group, batch, listed)
         _check_later(group, batch, changed=bool(changed), answered=answered)
 
 
@@ -241,7 +247,7 @@ def _change(call: Call, report: Report) -> Change:
         word=report.word,
         carrier_id=report.carrier_id,
         retries=retries,
-        rings=_rang(status, retries),
+        rings=_rang(call, status, retries),
         answered_at=report.answered_at,
         ended_at=ended_at,
         duration=report.duration,
@@ -249,13 +255,13 @@ def _change(call: Call, report: Report) -> Change:
     )
 
 
-def _rang(status: Status, retries: int | None) -> int | None:
-    """How often a call rang, from its last report; None while that isn't certain.
+def _rang(call: Call, status: Status, retries: int | None) -> int | None:
+    """How often a call rang, from its last report; while that isn't certain, more than was known if it did, else None.
 
     Of a call that was not reached, carriers that don't count its retries say 0.
     """
     if retries is None or not status.is_final or (status in NOT_REACHED and not retries):
-        return None
+        return 1 + retries if retries and retries >= call.rings else None
     return 1 + retries
 
 
@@ -344,19 +350,37 @@ def _followed(batch: Batch) -> QuerySet[Call]:
 
 def _given_up(group: CallGroup, batch: Batch) -> bool:
     """Whether it is so long after the calls should have rung that nothing more will be heard of them."""
-    sent_at = batch.sent_at or timezone.now()
-    return timezone.now() >= rules.rings_at(group, sent_at) + timedelta(hours=settings.CALL_EXPIRES)
+    return _waited(group, batch) >= timedelta(hours=settings.CALL_EXPIRES)
 
 
-def expire(group: CallGroup, batch: Batch) -> int:
-    """End calls that the carrier never finished: how many. Unconfirmed ones stay for a person to settle."""
+def _waited(group: CallGroup, batch: Batch) -> timedelta:
+    now = timezone.now()
+    return now - rules.rings_at(group, batch.sent_at or now)
+
+
+def expire(group: CallGroup, batch: Batch, listed: Collection[str] = ()) -> int:
+    """End calls that the carrier never finished: how many. Unconfirmed ones stay for a person to settle.
+
+    Not what it has just told of (`listed`: OBD IDs and numbers), which it may still make; nor any, where it can't be
+    asked for a while. Only after LISTED_EXPIRES nothing keeps them.
+    """
     if not _given_up(group, batch):
+        return 0
+    now, kept = timezone.now(), _waited(group, batch) < LISTED_EXPIRES
+    if kept and not listed and batch.checked_at and now - batch.checked_at < SILENT:
         return 0
     with transaction.atomic():
         locked(group.pk)
         stale = _followed(batch).filter(status__in=[Status.QUEUED, Status.INPROGRESS])
+        if kept:
+            ours = (call for call in stale.only("n", "number", "call_group") if _is_told(call, listed))
+            stale = stale.exclude(pk__in=[call.pk for call in ours])
         note = f"No final status after {settings.CALL_EXPIRES:g} hours."
-        return move(stale, Status.EXPIRED, PORTAL, note, ended_at=timezone.now())
+        return move(stale, Status.EXPIRED, PORTAL, note, ended_at=now)
+
+
+def _is_told(call: Call, listed: Collection[str]) -> bool:
+    return call.obd_id in listed or call.number in listed
 
 
 def _check_later(group: CallGroup, batch: Batch, *, changed: bool, answered: bool) -> None:

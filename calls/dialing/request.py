@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from calls.models import IVR, ContactGroup, Sound, Traffic, User, Waits
 from calls.obd.parameters import Play
-from calls.obd.statuses import NOT_REACHED
+from calls.obd.statuses import NOT_REACHED, Status
 
 
 class NotAvailable(Exception):
@@ -31,8 +31,11 @@ class Again:
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The statuses meant. Open calls, reached people and people not to be called are never among them."""
-        return tuple(status for status in sorted(NOT_REACHED) if not self.statuses or status in self.statuses)
+        """The statuses meant. Open calls, reached people and people not to be called are never among them.
+
+        Expired calls only if somebody asks for them: the carrier may have them still, or have reached these people.
+        """
+        return tuple(sorted(NOT_REACHED & set(self.statuses) if self.statuses else NOT_REACHED - {Status.EXPIRED}))
 
 
 @dataclass(frozen=True)

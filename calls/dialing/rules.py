@@ -6,13 +6,13 @@ carrier makes by itself.
 """
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import F, FilteredRelation, Q, QuerySet, Sum
 from django.utils import timezone
 
 from calls.carriers.base import Carrier
@@ -20,17 +20,20 @@ from calls.dialing.changes import PORTAL, calls_of, move
 from calls.dialing.hours import HORIZON, Rule
 from calls.dialing.places import place_of
 from calls.dialing.request import Options
-from calls.models import Batch, BatchState, Call, CallGroup, KeptBy, Outcome, Sound, Suppression, SuppressionList, Waits
+from calls.models import Batch, BatchState, Call, CallGroup, KeptBy, Outcome, Sound, SuppressionList, Waits
 from calls.obd.statuses import Status
 
 MARGIN = timedelta(minutes=2)
 """So long before closing nothing is handed over any more: the request and the dialling take their time."""
 
+NOTICE = timedelta(minutes=17)
+"""A carrier is told a time that is at least so far ahead: 15 minutes, as it demands, and some for the way there."""
+
 RINGS_SQL = """
     SELECT {key}, sum(c.rings) AS rings
     FROM {numbers} JOIN calls_call AS c ON c.number = n.number JOIN calls_callgroup AS g ON g.id = c.call_group_id,
         LATERAL (SELECT CASE WHEN g.waits = 'carrier'
-            THEN greatest(c.handed_over_at, g.schedule_time) + g.delay * interval '1 second'
+            THEN greatest(c.handed_over_at, coalesce(g.schedule_time, c.handed_over_at) + g.delay * interval '1 second')
             ELSE c.handed_over_at END AS at) AS first_ring
     WHERE c.rings > 0 AND g.id <> %(but)s
         AND first_ring.at < n.until AND first_ring.at + g.retries * %(gap)s * interval '1 second' >= n.since
@@ -52,7 +55,7 @@ ON_LIST_SQL = "left('On the suppression list “' || l.name || '”: ' || s.reas
 NO_GROUP = 0
 """No call group has this ID."""
 
-CAP_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('calls a day', 0))"
+COUNTS_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('calls a day', 0))"
 
 
 @dataclass(frozen=True)
@@ -65,31 +68,52 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Rules:
-    """What is checked of calls that ring from `rings_at` (aware) on, each with `retries`; `gap` is in seconds."""
+    """What is checked of calls that ring from `rings_at` (aware) on, each with `retries`.
+
+    `gap` (in seconds) and `cps` are the carrier's. `queue` is how long it needs by then until it has begun all that it
+    has, itself, of these calls, and of others: the last of them may ring so late.
+    """
 
     rule: Rule
     lists: Mapping[int, SuppressionList]
     rings_at: datetime
     retries: int
     gap: float
+    cps: float
+    queue: timedelta = timedelta(0)
 
     @classmethod
-    def of(cls, traffic: str, rings_at: datetime, retries: int, carrier: Carrier) -> Self:
+    def of(
+        cls, traffic: str, rings_at: datetime, retries: int, carrier: Carrier, queue: timedelta = timedelta(0)
+    ) -> Self:
         """The rules as they are now. Where the cap allows fewer attempts than were asked for, there are fewer."""
         rule = Rule.of(traffic)
         lists = SuppressionList.objects.applying(traffic, timezone.localdate(rings_at)).order_by("pk").in_bulk()
         if rule.cap is not None:
             retries = min(retries, max(rule.cap - 1, 0))
-        return cls(rule, lists, rings_at, retries, carrier.retry_gap)
+        return cls(rule, lists, rings_at, retries, carrier.retry_gap, carrier.cps, queue)
 
     @property
     def span(self) -> timedelta:
         """From the first attempt to the last one, with the margin."""
         return timedelta(seconds=self.retries * self.gap) + MARGIN
 
+    @property
+    def digest(self) -> str:
+        """Tells by which rules calls are kept."""
+        return digest_of_rule(self.rule, self.gap, self.cps)
+
+    def dialling(self, calls: int) -> timedelta:
+        """How long the carrier takes to begin all attempts of so many of these calls; no time if that isn't known."""
+        return _dialling(calls * self.attempts, self.cps)
+
+    def queue_at(self, at: datetime) -> timedelta:
+        """What is left of the queue at `at` (aware)."""
+        return max(self.queue - (at - self.rings_at), timedelta(0))
+
     def opening(self, place: str) -> datetime | None:
         """When phones in `place` may begin to ring (aware); None: never within HORIZON."""
-        return self.rule.next_opening(place, self.rings_at, self.span)
+        return self.rule.next_opening(place, self.rings_at, self.span, self.queue)
 
     def kept(self, place: str, now: datetime) -> tuple[datetime, KeptBy]:
         """Until when calls to `place` are kept from `now` (aware) on, and why.
@@ -102,15 +126,26 @@ class Rules:
     def day(self, place: str) -> tuple[datetime, datetime]:
         """From when until when rings in `place` count for the cap: the day or days on which these calls would ring."""
         at = self.opening(place) or self.rings_at
-        return self.rule.day(place, at)[0], self.rule.day(place, at + self.span)[1]
+        return self.rule.day(place, at)[0], self.rule.day(place, at + self.queue_at(at) + self.span)[1]
 
     def suppressed(self, numbers: Collection[str]) -> dict[str, str]:
         """Those of these numbers that must not be called, each with the list that says so and why."""
-        found = Suppression.objects.filter(number__in=numbers, list__in=self.lists).order_by("-list")
-        return {
-            number: on_list(self.lists[listed].name, reason)
-            for number, listed, reason in found.values_list("number", "list", "reason")
-        }
+        return self.look_up(numbers)[0]
+
+    def look_up(self, numbers: Collection[str]) -> tuple[dict[str, str], Self]:
+        """What :meth:`suppressed` says, and these rules with the lists as they were in that very moment."""
+        if not numbers:
+            return {}, self
+        # One statement, so that no import comes between the numbers of a list and its version.
+        found = FilteredRelation("suppressions", condition=Q(suppressions__number__in=numbers))
+        rows = SuppressionList.objects.filter(pk__in=self.lists).annotate(found=found).order_by("-pk")
+        suppressed, lists = {}, {}
+        annotated: Iterable[Any] = rows.annotate(number=F("found__number"), why=F("found__reason"))
+        for each in annotated:
+            lists[each.pk] = each
+            if each.number:
+                suppressed[each.number] = on_list(each.name, each.why)
+        return suppressed, replace(self, lists=dict(sorted(lists.items())))
 
     def rings(self, numbers: Collection[str], place: str, but: int = NO_GROUP) -> dict[str, int]:
         """How often these numbers, all in `place`, ring that day or may yet, by all call groups but this one.
@@ -168,7 +203,35 @@ class Rules:
 
 def rules_for(options: Options, now: datetime, carrier: Carrier) -> Rules:
     """The rules for calls with these options that are started at `now` (aware)."""
-    return Rules.of(options.traffic, options.rings_at(now), options.retries, carrier)
+    at = options.rings_at(now)
+    told_when = options.waits == Waits.CARRIER and options.schedule_time
+    queue = timedelta(0) if told_when else _queue(carrier, now, at)
+    return Rules.of(options.traffic, at, options.retries, carrier, queue)
+
+
+def _dialling(attempts: int, cps: float) -> timedelta:
+    return timedelta(seconds=attempts / cps) if cps else timedelta(0)
+
+
+def _queue(carrier: Carrier, now: datetime, at: datetime, more: int = 0) -> timedelta:
+    """How long the carrier needs from `at` on until it has begun all that it has by `now`, and so many attempts more.
+
+    Each call counts with all attempts that it may take: more are never made. Calls that the carrier makes later by
+    itself don't count.
+    """
+    if not carrier.cps:
+        return timedelta(0)
+    groups = CallGroup.objects.unfinished().filter(carrier=carrier.name)
+    now_or_earlier = groups.exclude(waits=Waits.CARRIER, schedule_time__gt=at)
+    attempts = now_or_earlier.aggregate(n=Sum((F("open") - F("held")) * (F("retries") + 1)))["n"] or 0
+    return max(_dialling(attempts + more, carrier.cps) - (at - now), timedelta(0))
+
+
+def digest_of_rule(rule: Rule, gap: float, cps: float) -> str:
+    """What is the same while the same calls are kept until the same time; `gap` (in seconds), `cps`: the carrier's."""
+    days = sorted(rule.weekdays), sorted(rule.closed), rule.holidays
+    told = str(rule.traffic), rule.hours, days, rule.cap, rule.here, gap, cps
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
 def on_list(name: str, reason: str) -> str:
@@ -185,34 +248,66 @@ def times(number: int) -> str:
 
 
 def scheduled(group: CallGroup, sent_at: datetime) -> datetime | None:
-    """The time that the carrier is asked to wait for by a request made at `sent_at`; None: it isn't, or it is past.
+    """The time that the carrier is asked to wait for by a request made at `sent_at`; None: it isn't.
 
     The delay is in it: a carrier that is given both may count only one.
     """
-    if group.waits != Waits.CARRIER or group.schedule_time is None or group.schedule_time <= sent_at:
-        return None
-    return group.schedule_time + timedelta(seconds=group.delay)
+    at = rings_at(group, sent_at)
+    asks = group.waits == Waits.CARRIER and group.schedule_time is not None and at - sent_at >= NOTICE
+    return at if asks else None
 
 
 def delayed(group: CallGroup, sent_at: datetime) -> int:
     """The seconds of delay that the carrier is asked for by a request made at `sent_at`."""
-    return group.delay if group.waits == Waits.CARRIER and not scheduled(group, sent_at) else 0
+    return group.delay if group.waits == Waits.CARRIER and group.schedule_time is None else 0
 
 
 def rings_at(group: CallGroup, sent_at: datetime) -> datetime:
-    """When phones ring if calls are handed over at `sent_at` (aware)."""
-    return scheduled(group, sent_at) or sent_at + timedelta(seconds=delayed(group, sent_at))
+    """When phones ring if calls are handed over at `sent_at` (aware), or as soon after it as they can be."""
+    if group.waits != Waits.CARRIER:
+        return sent_at
+    return max(sent_at, (group.schedule_time or sent_at) + timedelta(seconds=group.delay))
 
 
-def rules_of(group: CallGroup, sent_at: datetime, carrier: Carrier) -> Rules:
-    """The rules for calls of this call group that are handed over at `sent_at` (aware)."""
-    return Rules.of(group.traffic, rings_at(group, sent_at), group.retries, carrier)
+def put_off(group: CallGroup, batch: Batch, checks: Rules, now: datetime) -> bool:
+    """Whether a batch that is due has to wait, for calling hours or for its time: it is due then."""
+    if not group.override_reason and checks.opening(batch.place) != checks.rings_at:
+        _keep(batch, checks, now)
+        return True
+    return _waits_here(group, now)
+
+
+def _waits_here(group: CallGroup, now: datetime) -> bool:
+    """Whether the portal has to wait for the scheduled time, as it is too near to be told to the carrier.
+
+    Later batches, pauses, and whatever else keeps calls bring that about. All of them are due then.
+    """
+    at = rings_at(group, now)
+    if group.schedule_time is None or at <= now or scheduled(group, now):
+        return False
+    group.batches.filter(state=BatchState.PENDING, due_at__lt=at).update(due_at=at)
+    return True
+
+
+def rules_of(group: CallGroup, sent_at: datetime, carrier: Carrier, calls: int = 0) -> Rules:
+    """The rules for so many calls of this call group, new to the carrier, that are handed over at `sent_at` (aware)."""
+    at, attempts = rings_at(group, sent_at), 1 + group.retries
+    if scheduled(group, sent_at):  # by then nothing is known to be there but the call group's own calls
+        queue = _dialling((group.open - group.held + calls) * attempts, carrier.cps)
+    else:
+        queue = _queue(carrier, sent_at, at, calls * attempts)
+    return Rules.of(group.traffic, at, group.retries, carrier, queue)
 
 
 def retries_of(batch: Batch) -> int:
     """The retries that the carrier was given with a batch."""
-    retries: int = batch.rules[-1]["retries"] if batch.rules else batch.call_group.retries
+    retries: int = last_check(batch)["retries"] if batch.rules else batch.call_group.retries
     return retries
+
+
+def last_check(batch: Batch) -> dict[str, Any]:
+    """What was written down before the last hand-over of a batch (see :func:`checked`); empty if there was none."""
+    return batch.rules[-1] if batch.rules else {}
 
 
 def rings_of(batch: Batch) -> int:
@@ -220,21 +315,21 @@ def rings_of(batch: Batch) -> int:
     return 1 + retries_of(batch)
 
 
-def keep(batch: Batch, checks: Rules, now: datetime) -> None:
+def _keep(batch: Batch, checks: Rules, now: datetime) -> None:
     """Hold what can't ring now until it can: all batches of this place, so that they don't come up one by one."""
     until, kept_by = checks.kept(batch.place, now)
     there = Batch.objects.filter(call_group=batch.call_group_id, state=BatchState.PENDING, place=batch.place)
-    there.filter(due_at__lt=until).update(due_at=until, kept_by=kept_by)
+    there.filter(due_at__lt=until).update(due_at=until, kept_by=kept_by, kept_under=checks.digest)
 
 
-def take_out(group: CallGroup, batch: Batch, checks: Rules, held: QuerySet[Call], now: datetime) -> None:
-    """End those held calls of a batch that must not be made."""
+def take_out(group: CallGroup, batch: Batch, checks: Rules, held: QuerySet[Call], now: datetime) -> Rules:
+    """End those held calls of a batch that must not be made. Returns the rules with the lists as they were then."""
     numbers = list(held.values_list("number", flat=True))
-    capped = checks.rule.cap is not None and not group.override_reason
-    suppressed = checks.suppressed(numbers)
+    suppressed, checks = checks.look_up(numbers)
     _end(held, Status.DND, suppressed, now)
-    if capped:
+    if checks.rule.cap is not None and not group.override_reason:
         _end(held, Status.CANCELLED, checks.capped(numbers, batch.place), now)
+    return checks
 
 
 def _end(held: QuerySet[Call], status: Status, reasons: dict[str, str], now: datetime) -> None:
@@ -246,34 +341,35 @@ def _end(held: QuerySet[Call], status: Status, reasons: dict[str, str], now: dat
         move(held.filter(number__in=numbers), status, PORTAL, reason[:200], ended_at=now)
 
 
-def lock_cap(group: CallGroup) -> None:
-    """Let nobody else count the rings of a number until this transaction ends, if they count for these calls.
+def lock_counts(group: CallGroup, carrier: Carrier) -> None:
+    """Let nobody else count until this transaction ends, if counts matter for these calls: rings, or the queue.
 
     The call group is locked before, and nothing else.
     """
-    if Rule.of(group.traffic).cap is not None and not group.override_reason:
+    if (carrier.cps or Rule.of(group.traffic).cap is not None) and not group.override_reason:
         with connection.cursor() as cursor:
-            cursor.execute(CAP_LOCK)
+            cursor.execute(COUNTS_LOCK)
 
 
-def may_ring_again(group: CallGroup, batch: Batch, carrier: Carrier) -> bool:
-    """Whether the rules allow now that the request of an unconfirmed batch is made once more."""
-    now = timezone.now()
+def may_ring_again(group: CallGroup, batch: Batch, now: datetime, carrier: Carrier) -> Rules | None:
+    """The rules, if they allow at `now` that the request of an unconfirmed batch is made once more."""
     # Its request asks for the retries that it had, whatever the cap is now.
     rules = replace(rules_of(group, now, carrier), retries=retries_of(batch))
     numbers = list(calls_of(batch).filter(status=Status.UNCONFIRMED).values_list("number", flat=True))
-    if rules.suppressed(numbers):
-        return False
+    suppressed, rules = rules.look_up(numbers)
+    if suppressed:
+        return None
     if group.override_reason:
-        return True
+        return rules
     if rules.opening(batch.place) != rules.rings_at:
-        return False
+        return None
     if rules.rule.cap is None:
-        return True
+        return rules
     # Its calls count on the day for which they were sent: none of its attempts may fall on another one.
-    moments = (rings_at(group, batch.sent_at or now), rules.rings_at, rules.rings_at + rules.span)
+    last = rules.rings_at + rules.queue + rules.span
+    moments = (rings_at(group, batch.sent_at or now), rules.rings_at, last)
     same_day = len({rules.rule.day(batch.place, at) for at in moments}) == 1
-    return same_day and not rules.capped(numbers, batch.place, but=group.pk)
+    return rules if same_day and not rules.capped(numbers, batch.place, but=group.pk) else None
 
 
 def checked(group: CallGroup, batch: Batch, rules: Rules, now: datetime) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from calls.carriers import get_carrier
 from calls.carriers.base import MAX_CALLS
 from calls.dialing import rules
 from calls.dialing.jobs import hand_over_new_later
+from calls.dialing.locks import locked
 from calls.dialing.places import UNKNOWN, place_of
 from calls.dialing.request import Options
 from calls.models import (
@@ -50,10 +51,10 @@ CALLS_SQL = """
         SELECT place, %(base)s + sum(calls) OVER (ORDER BY place COLLATE "C") - calls AS before, calls
         FROM (SELECT place, count(*) AS calls FROM ({source}) AS s GROUP BY place) AS counted
     )
-    INSERT INTO calls_batch (call_group_id, first, last, due_at, state, place, kept_by, lane, attempts, carrier_group,
-        answer, checks)
+    INSERT INTO calls_batch (call_group_id, first, last, due_at, state, place, kept_by, kept_under, lane, attempts,
+        carrier_group, answer, checks)
     SELECT %(group)s, first, least(first + %(size)s - 1, before + calls), coalesce(until, %(due)s), 'pending', place,
-        coalesce(kept_by, ''), 0, 0, '', '', 0
+        coalesce(kept_by, ''), %(kept_under)s, 0, 0, '', '', 0
     FROM there
         LEFT JOIN unnest(%(kept)s::text[], %(until)s::timestamptz[], %(kept_by)s::text[]) AS k (place, until, kept_by)
         USING (place),
@@ -112,8 +113,9 @@ class NobodyToCall(CannotStart):
 def start(request_id: uuid.UUID | str) -> CallGroup:
     """Start a planned call request and return its call group; the same one however often it is asked.
 
-    Numbers that were suppressed since the plan are not called. Raises CannotStart if none is left
-    or what they would hear is gone, NotPlanned if the request was dropped or its plan is not complete.
+    Numbers that were suppressed since the plan are not called. Raises CannotStart if none is left, what they would
+    hear is gone, or somebody called them again of whom the person who confirmed did not know; NotPlanned if the
+    request was dropped or its plan is not complete.
     """
     with transaction.atomic():
         request = CallRequest.objects.select_for_update().get(pk=request_id)
@@ -148,6 +150,8 @@ def _start(request: CallRequest) -> CallGroup | None:
     if request.state not in (RequestState.PLANNED, RequestState.STARTING):
         raise NotPlanned("This call request can't be started: it was dropped, or is not planned to its end.")
     options = Options.from_json(request.options)
+    if request.parent_id:
+        _hold_parent(request, request.parent_id)
     _hold_played(options.play)
     now = timezone.now()
     checks = rules.rules_for(options, now, get_carrier(settings.CARRIER))
@@ -168,6 +172,20 @@ def _start(request: CallRequest) -> CallGroup | None:
     # What was dropped stays on record with its reason; what is called has become calls.
     PlannedCall.objects.filter(request=request, outcome=Outcome.CALLABLE).delete()
     return group
+
+
+def _hold_parent(request: CallRequest, parent_id: int) -> None:
+    """Let nobody else make calls of the parent again until these are there. Raises CannotStart if somebody just has."""
+    parent = locked(parent_id)
+    latest = last_again(parent)
+    if latest and latest.pk != request.made_again_id:
+        again = f"Calls of call group {parent.pk} were made again meanwhile, as call group {latest.pk}."
+        raise CannotStart(f"{again} Nothing was started.")
+
+
+def last_again(parent: CallGroup) -> CallGroup | None:
+    """The last call group in which calls of `parent` were made again."""
+    return parent.children.order_by("-pk").first()
 
 
 def _hold_played(play: str) -> None:
@@ -261,7 +279,8 @@ def _add_calls(group: CallGroup, options: Options, source: Source, checks: rules
     if options.carrier_group:
         until, kept_by = openings.get(UNKNOWN, (due_at, ""))
         batches = [until]
-        Batch.objects.create(call_group=group, first=1, last=0, due_at=batches[0], kept_by=kept_by)
+        kept: dict[str, Any] = {"due_at": until, "kept_by": kept_by, "kept_under": checks.digest}
+        Batch.objects.create(call_group=group, first=1, last=0, **kept)
     else:
         with connection.cursor() as cursor:
             parameters: dict[str, Any] = {
@@ -273,6 +292,7 @@ def _add_calls(group: CallGroup, options: Options, source: Source, checks: rules
                 "kept": list(openings),
                 "until": [until for until, _ in openings.values()],
                 "kept_by": [kept_by for _, kept_by in openings.values()],
+                "kept_under": checks.digest,
             }
             cursor.execute(CALLS_SQL.format(source=source.sql), parameters | source.parameters)
             batches = [due for (due,) in cursor.fetchall()]

@@ -12,12 +12,15 @@ from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from calls import audit
+from calls.carriers import CARRIERS, get_carrier
 from calls.dialing import evidence
 from calls.dialing.changes import end_if_over, move
+from calls.dialing.hours import Rule
 from calls.dialing.jobs import cancel_held_later, hand_over_later
 from calls.dialing.kept import kept
 from calls.dialing.locks import locked
-from calls.models import Batch, BatchState, Call, CallGroup, GroupState, User, Waits
+from calls.dialing.rules import digest_of_rule
+from calls.models import Batch, BatchState, Call, CallGroup, GroupState, Traffic, User, Waits
 from calls.obd.statuses import Status
 
 CANCEL_STEP = 5_000
@@ -98,6 +101,18 @@ def rules_changed(traffic: str) -> None:
         with transaction.atomic():
             group = locked(call_group_id)
             CallGroup.objects.filter(pk=group.pk).update(due_at=_due_again(group))
+
+
+def kept_by_other_rules() -> list[str]:
+    """The traffic types of held calls that calling hours keep by rules which are not those of now.
+
+    A rule can be changed while calls are being started, which have read it before; a setting before this process began.
+    """
+    rules = [Rule.of(traffic) for traffic in Traffic]
+    carriers = [get_carrier(name) for name in CARRIERS]
+    now = [digest_of_rule(rule, carrier.retry_gap, carrier.cps) for rule in rules for carrier in carriers]
+    waiting = Batch.objects.filter(state=BatchState.PENDING).exclude(kept_by="").exclude(kept_under__in=now)
+    return list(waiting.values_list("call_group__traffic", flat=True).distinct())
 
 
 def _due_again(group: CallGroup) -> datetime:

@@ -501,6 +501,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "kept_under",
+                    models.CharField(
+                        blank=True,
+                        db_default="",
+                        help_text="Digest of the rules by which `kept_by` was found.",
+                        max_length=16,
+                    ),
+                ),
+                (
                     "rules",
                     models.JSONField(help_text="What was checked before each hand-over; see dialing.rules.", null=True),
                 ),
@@ -639,6 +648,16 @@ class Migration(migrations.Migration):
                     "parent",
                     models.ForeignKey(
                         help_text="Group whose calls are made again.",
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="calls.callgroup",
+                    ),
+                ),
+                (
+                    "made_again",
+                    models.ForeignKey(
+                        help_text="The last group in which the parent's calls were made again before, as whoever confirmed saw.",
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="+",
@@ -1634,6 +1653,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="batch",
             index=models.Index(condition=models.Q(("state", "unconfirmed")), fields=["id"], name="batch_unconfirmed"),
+        ),
+        migrations.AddIndex(
+            model_name="batch",
+            index=models.Index(
+                condition=models.Q(("state", "pending"), models.Q(("kept_by", ""), _negated=True)),
+                fields=["kept_under"],
+                name="batch_kept",
+            ),
         ),
         migrations.AddIndex(
             model_name="batch",

@@ -57,6 +57,13 @@ class CallRequest(models.Model):
     parent = models.ForeignKey(
         "CallGroup", models.SET_NULL, null=True, related_name="+", help_text="Group whose calls are made again."
     )
+    made_again = models.ForeignKey(
+        "CallGroup",
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="The last group in which the parent's calls were made again before, as whoever confirmed saw.",
+    )
     options = models.JSONField(help_text="The validated options; see dialing.request.")
     state = models.CharField(max_length=10, choices=RequestState, default=RequestState.PLANNING)
     error = models.TextField(blank=True)
@@ -293,6 +300,9 @@ class Batch(models.Model):
     kept_by = models.CharField(
         max_length=10, choices=KeptBy, blank=True, db_default="", help_text="Which rule set `due_at`; empty: none."
     )
+    kept_under = models.CharField(
+        max_length=16, blank=True, db_default="", help_text="Digest of the rules by which `kept_by` was found."
+    )
     rules = models.JSONField(null=True, help_text="What was checked before each hand-over; see dialing.rules.")
     lane = models.PositiveSmallIntegerField(default=0, help_text="Which lane sends it: see dialing.handover.")
     attempts = models.PositiveIntegerField(default=0)
@@ -327,6 +337,9 @@ class Batch(models.Model):
                 name="batch_unsettled",
             ),
             models.Index(fields=["id"], condition=models.Q(state="unconfirmed"), name="batch_unconfirmed"),
+            models.Index(
+                fields=["kept_under"], condition=models.Q(state="pending") & ~models.Q(kept_by=""), name="batch_kept"
+            ),
             models.Index(fields=["call_group", "first"], condition=~models.Q(settled=""), name="batch_settled"),
         ]
 

@@ -62,7 +62,7 @@ OPEN = frozenset(Status) - FINAL
 # Handed over and not over yet: these are what status polls are about.
 AT_CARRIER = frozenset({UNCONFIRMED, QUEUED, INPROGRESS})
 REACHED = frozenset({COMPLETED})
-# What "call again those not reached" takes. Not DND or CANCELLED: somebody decided that they are not called.
+# What can be called again. Not DND or CANCELLED: somebody decided that they are not called.
 NOT_REACHED = frozenset({NOANSWER, BUSY, FAILED, CONGESTION, REJECTED, EXPIRED})
 
 _LABELS = {

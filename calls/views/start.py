@@ -17,10 +17,9 @@ from django_htmx.http import HttpResponseClientRedirect
 from calls import audit
 from calls.dialing.jobs import plan_later, start_later
 from calls.dialing.plan import INLINE_LIMIT, expected_numbers, make_plan
-from calls.dialing.preflight import made_again
 from calls.dialing.preflight import preflight as make_preflight
 from calls.dialing.request import Options
-from calls.dialing.start import CannotStart, NotPlanned, start
+from calls.dialing.start import CannotStart, NotPlanned, last_again, start
 from calls.forms.start import AGAIN, GROUPS, IVR_KIND, SOUND, StartForm
 from calls.models import IVR, CallGroup, CallRequest, ContactGroup, Outcome, RequestState, Sound, User
 from calls.views.paging import keyset
@@ -144,7 +143,7 @@ def preflight(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         tiles = [(outcome, getattr(asked, outcome), note) for outcome, note in TILES.items()]
         # Where there is no cap, nobody asks how many it kept away.
         context["tiles"] = [tile for tile in tiles if tile[1] or tile[0] != Outcome.CAPPED]
-        context["made_again"] = _made_again(asked)
+        context["made_again"] = _last_again(asked)
         context["may_start"] = isinstance(request.user, User) and request.user.can_start_calls
     return live(request, "start/preflight.html", "plan", context, final=not working)
 
@@ -177,25 +176,37 @@ def confirm(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     if asked.created_at < timezone.now() - PREFLIGHT_LASTS:
         messages.warning(request, "This preflight is old, and contacts may have changed. Check once more.")
         return redirect(f"{reverse('start')}?change={asked.pk}")
-    if request.POST.get("made_again", "") != _made_again(asked):
+    asked.made_again_id = _last_again(asked)
+    if request.POST.get("made_again", "") != str(asked.made_again_id or ""):
         messages.warning(request, "Somebody made these calls again just now. Nothing was started; look once more.")
+    elif _others_start(asked):
+        messages.warning(request, "Somebody is making these calls again just now. Nothing was started; look once more.")
     elif asked.state == RequestState.PLANNED:
         _start(request, asked)
     return redirect("preflight", pk)
 
 
-def _made_again(asked: CallRequest) -> str:
-    """What tells whether somebody else made the same calls again while this preflight was read."""
-    latest = made_again(asked)
-    return str(latest.pk) if latest else ""
+def _last_again(asked: CallRequest) -> int | None:
+    """The last call group in which the same calls were made again: another one, if somebody did while this was read."""
+    latest = last_again(asked.parent) if asked.parent else None
+    return latest.pk if latest else None
+
+
+def _others_start(asked: CallRequest) -> bool:
+    """Whether a worker is about to make calls of the same parent again; what is old by now has failed for good."""
+    recent = CallRequest.objects.filter(created_at__gt=timezone.now() - 2 * PREFLIGHT_LASTS)
+    others = recent.filter(parent=asked.parent_id, state=RequestState.STARTING).exclude(pk=asked.pk)
+    return bool(asked.parent_id) and others.exists()
 
 
 def _start(request: HttpRequest, asked: CallRequest) -> None:
+    planned = CallRequest.objects.filter(pk=asked.pk, state=RequestState.PLANNED)
     if asked.callable > INLINE_LIMIT:
         with transaction.atomic():
-            if CallRequest.objects.filter(pk=asked.pk, state=RequestState.PLANNED).update(state=RequestState.STARTING):
+            if planned.update(state=RequestState.STARTING, made_again=asked.made_again_id):
                 start_later(asked, audit.address())
         return
+    planned.update(made_again=asked.made_again_id)
     try:
         group = start(asked.pk)
     except (CannotStart, NotPlanned) as error:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from calls.carriers.base import Accepted, Order, Question, Report, Turn
-from calls.dialing import handover, pacing, plan, progress, start
+from calls.dialing import handover, pacing, plan, progress, start, steer
 from calls.models import Batch, Call, CallGroup
 
 T = TypeVar("T")
@@ -72,6 +72,7 @@ class Carrier:
     account = ""
     idempotent_seconds = 0
     retry_gap = 60.0
+    cps = 0.0
 
     def __init__(self) -> None:
         self.answer: Accepted | Exception | Callable[[Order], Accepted] = Accepted()
@@ -103,7 +104,7 @@ class Carrier:
 
 def use(carrier: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `carrier` place the calls, without a pace and whatever fails."""
-    for module in (plan, start, handover, progress):
+    for module in (plan, start, handover, progress, steer):
         monkeypatch.setattr(module, "get_carrier", lambda name: carrier)
     monkeypatch.setattr(pacing, "_take_slot", lambda *_: time.monotonic())
     monkeypatch.setattr(pacing, "FAILURES", 1_000_000)

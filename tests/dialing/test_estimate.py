@@ -13,7 +13,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def group(**columns: object) -> CallGroup:
-    return CallGroup(**{"due_at": NOON, "total": 100, "open": 100} | columns)
+    return CallGroup(**{"carrier": "sandbox", "due_at": NOON, "total": 100, "open": 100} | columns)
 
 
 @pytest.mark.parametrize(("calls", "batches"), [(0, 0), (1, 1), (200, 1), (201, 2), (450, 3), (100_000, 500)])
@@ -31,6 +31,11 @@ def test_more_calls_and_more_retries_take_longer(settings: Settings) -> None:
 def test_a_slow_carrier_takes_longer(settings: Settings) -> None:
     settings.CARRIER_RATE = 0.1
     assert estimate.takes(2_000, 0) > timedelta(seconds=100)
+
+
+def test_a_carrier_that_dials_slowly_takes_longer() -> None:
+    assert estimate.takes(2_000, 0, cps=2.0) == timedelta(seconds=1_000 + estimate.TYPICAL_CALL)
+    assert estimate.takes(2_000, 0, cps=5_000.0) == estimate.takes(2_000, 0)
 
 
 def test_it_goes_on_at_its_own_pace() -> None:

@@ -6,12 +6,26 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
+from pytest_django import Settings
 
 from calls.carriers.base import Accepted, NotTaken, Order, Refused, Stopped, Unconfirmed
-from calls.dialing import handover, steer
+from calls.dialing import handover, pacing, progress, rules, steer
 from calls.dialing.checked import records
+from calls.dialing.pacing import turn
 from calls.dialing.situation import Situation, situations
-from calls.models import Batch, BatchState, Call, CallGroup, CarrierState, GroupState, Suppression, User, Waits
+from calls.models import (
+    Batch,
+    BatchState,
+    Call,
+    CallGroup,
+    CarrierRequest,
+    CarrierState,
+    GroupState,
+    RequestKind,
+    Suppression,
+    User,
+    Waits,
+)
 from calls.obd.statuses import Status
 from tests.dialing.helpers import Carrier, at_the_same_moment, batch, call, freeze, jobs, statuses, use
 from tests.factories import make_call_group, make_group, make_user, number
@@ -236,7 +250,61 @@ def test_a_schedule_that_is_past_is_not_given_on(
     freeze(monkeypatch, NOON + timedelta(hours=2))
     handover.hand_over(group.pk, 0)
     (order,) = carrier.orders
-    assert (order.schedule_time, order.delay) == (None, 30)
+    assert (order.schedule_time, order.delay) == (None, 0)
+
+
+def demanding(order: Order) -> Accepted:
+    """A carrier is told times from 15 minutes ahead (OBD-API.md, `scheduletime`)."""
+    if order.schedule_time and order.schedule_time < timezone.now() + timedelta(minutes=15):
+        raise Refused("The carrier refused the request (400): scheduletime")
+    return Accepted()
+
+
+@pytest.mark.parametrize("delay", [0, 90])
+def test_where_the_schedule_is_too_near_for_the_carrier_the_portal_waits(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, delay: int
+) -> None:
+    in_batches_of(1, monkeypatch)
+    freeze(monkeypatch, NOON)
+    rings = NOON + timedelta(minutes=18)
+    at = rings - timedelta(seconds=delay)
+    group = make_call_group(operator, 3, schedule_time=at, delay=delay, waits=Waits.CARRIER)
+    carrier.answer = demanding
+    claimed = handover.claim(group.pk, 0)
+    assert claimed
+    assert claimed[1].schedule_time == rings
+    handover.settle_accepted(claimed[0], Accepted())
+    # The others come up late, and once more after a pause.
+    for minute in (2, 5):
+        freeze(monkeypatch, NOON + timedelta(minutes=minute))
+        assert handover.hand_over(group.pk, 0) == rings
+        steer.pause(group.pk, operator)
+        steer.resume(group.pk, operator)
+    assert (carrier.orders, statuses(group)) == ([], ["QUEUED", "HELD", "HELD"])
+    freeze(monkeypatch, rings)
+    handover.hand_over(group.pk, 0)
+    assert [(order.schedule_time, order.delay) for order in carrier.orders] == [(None, 0)] * 2
+    assert statuses(group) == ["QUEUED"] * 3
+    group.batches.update(check_at=rings)
+    progress.follow(group.pk)
+    assert [(asked.schedule_time, asked.delay) for asked in carrier.questions] == [(rings, 0), (None, 0), (None, 0)]
+
+
+@pytest.mark.parametrize("minutes", [-60, -16, -1, 0, 1, 60])
+@pytest.mark.parametrize("scheduled", [True, False])
+def test_the_cap_counts_rings_when_the_carrier_makes_them(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, minutes: int, scheduled: bool
+) -> None:
+    """Sent so many minutes after the scheduled time; the database says the same of it as the hand-over."""
+    freeze(monkeypatch, NOON)
+    sent_at = NOON + timedelta(minutes=minutes)
+    group = make_call_group(operator, 1, schedule_time=NOON if scheduled else None, delay=120, waits=Waits.CARRIER)
+    group.calls.update(status=Status.QUEUED, handed_over_at=sent_at, rings=1)
+    rings, second = rules.rings_at(group, sent_at), timedelta(seconds=1)
+    checks = rules.Rules.of("promotional", NOON, 0, carrier)
+    for begins, found in ((rings - second, {}), (rings, {number(0): 1}), (rings + second, {})):
+        monkeypatch.setattr(rules.Rules, "day", lambda self, place, begins=begins: (begins, begins + second))
+        assert checks.rings([number(0)], "") == found
 
 
 def test_every_option_but_the_callback_is_given_on(operator: User, carrier: Carrier) -> None:
@@ -522,6 +590,65 @@ def test_a_settled_batch_stays_settled(operator: User, carrier: Carrier) -> None
     handover.release(claimed[0], "Connection refused.")
     handover.settle_accepted(claimed[0], Accepted("G8"))
     assert (states(group), statuses(group), batch(group).carrier_group) == (["accepted"], ["QUEUED"], "G7")
+
+
+# --- Workers that are held up between the claim and the request ---------------------------------------------------
+
+
+def send_late(carrier: Carrier, claimed: tuple[Batch, Order]) -> None:
+    """What a worker does that was suspended after its claim."""
+    with turn(carrier, RequestKind.CALL) as mine:
+        handover.send(mine, *claimed)
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(60, 1), (61, 0)])
+def test_who_was_held_up_calls_nobody(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, seconds: int, calls: int
+) -> None:
+    """By then it may be night there, or the number on a suppression list."""
+    freeze(monkeypatch, NOON)
+    group = make_call_group(operator, 1)
+    claimed = handover.claim(group.pk, 0)
+    assert claimed
+    freeze(monkeypatch, NOON + timedelta(seconds=seconds))
+    send_late(carrier, claimed)
+    assert len(carrier.orders) == calls
+    if not calls:
+        assert (states(group), statuses(group)) == (["pending"], ["HELD"])
+        assert "held up" in batch(group).answer
+        assert (call(group).handed_over_at, call(group).rings) == (None, 0)
+        assert not CarrierRequest.objects.exists(), "It says nothing of the carrier."
+        assert not health().failure
+
+
+def test_who_was_held_up_until_others_took_over_calls_nobody(operator: User, carrier: Carrier) -> None:
+    group = make_call_group(operator, 1)
+    first = handover.claim(group.pk, 0)
+    assert first
+    handover.settle_orphans(group.pk, 0)
+    steer.settle(batch(group).pk, operator, placed=False)
+    second = handover.claim(group.pk, 0)
+    assert second
+    send_late(carrier, first)
+    assert (carrier.orders, states(group)) == ([], ["sending"])
+    send_late(carrier, second)
+    assert (carrier.numbers, states(group)) == ([number(0)], ["accepted"])
+    send_late(carrier, second)
+    assert (carrier.numbers, states(group)) == ([number(0)], ["accepted"])
+
+
+def test_who_was_held_up_until_its_connection_was_anothers_calls_nobody(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.CARRIER_CONNECTIONS = 1
+    group = make_call_group(operator, 1)
+    claimed = handover.claim(group.pk, 0)
+    assert claimed
+    with turn(carrier, RequestKind.CALL) as mine:
+        monkeypatch.setattr(pacing, "PATIENCE", -1.0)
+        mine.leased_until -= timedelta(seconds=1)
+        handover.send(mine, *claimed)
+    assert (carrier.orders, states(group)) == ([], ["pending"])
 
 
 # --- Lanes and pace -----------------------------------------------------------------------------------------------

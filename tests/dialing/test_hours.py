@@ -79,6 +79,24 @@ def test_the_last_ring_counts_too(at: str, minutes: int, opens: str | None) -> N
     assert found == (utc(opens) if opens else None)
 
 
+@pytest.mark.parametrize(
+    ("at", "hours", "opens"),
+    [
+        ("2026-11-20 15:00", 0.49, "2026-11-20 15:00"),
+        ("2026-11-20 15:00", 0.5, "2026-11-21 03:30"),
+        # It goes on while these calls wait.
+        ("2026-11-20 00:00", 15.49, "2026-11-20 03:30"),
+        ("2026-11-20 00:00", 15.5, "2026-11-21 03:30"),
+        ("2026-11-20 04:00", 35.49, "2026-11-21 03:30"),
+        ("2026-11-20 04:00", 35.5, "2026-11-22 03:30"),
+        ("2026-11-20 04:00", 24 * 15, None),
+    ],
+)
+def test_what_the_carrier_has_to_dial_first_counts(at: str, hours: float, opens: str | None) -> None:
+    found = rule().next_opening(INDIA, utc(at), queue=timedelta(hours=hours))
+    assert found == (utc(opens) if opens else None)
+
+
 def test_weekdays_and_closed_days() -> None:
     workdays = rule(weekdays=frozenset(range(5)), closed=frozenset({date(2026, 11, 23)}))
     friday_evening = utc("2026-11-20 15:30")

@@ -12,6 +12,7 @@ from calls.dialing.request import Again
 from calls.dialing.start import start
 from calls.models import Call, CallingRule, CallRequest, User, Waits
 from calls.obd.statuses import Status
+from tests.dialing.helpers import Carrier
 from tests.factories import make_call_group, make_request, make_sound, make_user, number
 
 pytestmark = pytest.mark.django_db
@@ -101,6 +102,30 @@ def test_calls_that_take_longer_than_the_hours(operator: User, settings: Setting
     )
 
 
+@pytest.mark.usefixtures("daytime")
+@pytest.mark.parametrize(("retries", "late"), [(0, 2), (1, 4)])
+def test_calls_that_the_carrier_can_not_dial_before_closing(
+    operator: User, monkeypatch: pytest.MonkeyPatch, retries: int, late: float
+) -> None:
+    """One a minute: three calls need as many minutes, and as many more for their retries; two are to spare."""
+    carrier = Carrier()
+    carrier.retry_gap, carrier.cps = 0.0, 1 / 60
+    monkeypatch.setattr("calls.dialing.preflight.get_carrier", lambda name: carrier)
+    closing = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
+    last = closing - timedelta(minutes=2 + 3 * (1 + retries), seconds=1)
+    assert look(operator, last, retries=retries).warnings == []
+    (warning,) = look(operator, last + timedelta(seconds=1), retries=retries).warnings
+    assert "end before all calls can be made" in warning
+    # Others are dialled first.
+    make_call_group(operator, 2).calls.update(status=Status.QUEUED)
+    (warning,) = look(operator, last, retries=retries).warnings
+    assert "end before all calls can be made" in warning
+    early = last - timedelta(minutes=2)
+    seen = look(operator, early, retries=retries)
+    assert seen.warnings == []
+    assert seen.ends == early + timedelta(minutes=2) + estimate.takes(3, retries, carrier.cps)
+
+
 def test_retries_that_do_not_fit(operator: User, settings: Settings) -> None:
     settings.CALLING_HOURS = "09:00-09:02"
     warnings = look(operator, retries=2).warnings
@@ -166,15 +191,19 @@ def test_a_callback_is_nothing_to_warn_of(operator: User) -> None:
     assert look(operator, callback="https://example.com/").warnings == []
 
 
-@pytest.mark.parametrize(("statuses", "warned"), [((), True), (("EXPIRED", "BUSY"), True), (("BUSY",), False)])
+@pytest.mark.parametrize(
+    ("statuses", "warned", "left_out"),
+    [((), True, True), (("EXPIRED", "BUSY"), True, False), (("BUSY",), False, False)],
+)
 def test_calls_without_a_result_may_have_reached_people(
-    operator: User, statuses: tuple[str, ...], warned: bool
+    operator: User, statuses: tuple[str, ...], warned: bool, left_out: bool
 ) -> None:
     parent = make_call_group(operator, 3)
     Call.objects.filter(n__lte=2).update(status=Status.EXPIRED)
     Call.objects.filter(n=3).update(status=Status.BUSY)
     warnings = look(operator, numbers=0, again=Again(parent.pk, statuses)).warnings
     assert [f"Of 2 calls of call group {parent.pk}" in warning for warning in warnings] == [True] * warned
+    assert ["They are left out." in warning for warning in warnings] == [left_out] * warned
 
 
 def test_calls_that_were_made_again_before(operator: User) -> None:

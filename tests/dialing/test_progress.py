@@ -472,6 +472,42 @@ def test_calls_without_a_result_expire(operator: User, carrier: Carrier, monkeyp
     assert group.ended_at
 
 
+def test_calls_that_the_carrier_still_has_do_not_expire(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its queue is long: it would make them, and their people would be called again as not reached."""
+    group = handed_over(operator, 3)
+    carrier.says = [Report(number(0), "QUEUED", obd_id=f"{group.pk}-1"), Report(number(1), "INPROGRESS")]
+    freeze(monkeypatch, NOON + EXPIRES_AFTER)
+    assert follow(group) is not None
+    assert statuses(group) == ["QUEUED", "INPROGRESS", "EXPIRED"]
+    # It can't be asked for a moment.
+    carrier.says = NoAnswer("Timed out.")
+    freeze(monkeypatch, NOON + EXPIRES_AFTER + timedelta(minutes=59))
+    assert follow(group) is not None
+    assert statuses(group) == ["QUEUED", "INPROGRESS", "EXPIRED"]
+    carrier.says = [Report(number(0), "COMPLETED"), Report(number(1), "INPROGRESS")]
+    freeze(monkeypatch, NOON + progress.LISTED_EXPIRES - timedelta(seconds=1))
+    assert follow(group) is not None
+    assert statuses(group) == ["COMPLETED", "INPROGRESS", "EXPIRED"]
+    freeze(monkeypatch, NOON + progress.LISTED_EXPIRES)
+    assert follow(group) is None
+    assert statuses(group) == ["COMPLETED", "EXPIRED", "EXPIRED"]
+
+
+def test_calls_expire_where_the_carrier_has_been_silent(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = handed_over(operator)
+    carrier.says = [Report(number(0), "QUEUED")]
+    freeze(monkeypatch, NOON + EXPIRES_AFTER)
+    follow(group)
+    carrier.says = NoAnswer("Timed out.")
+    freeze(monkeypatch, NOON + EXPIRES_AFTER + progress.SILENT)
+    follow(group)
+    assert statuses(group) == ["EXPIRED"]
+
+
 def test_what_the_carrier_says_last_counts_before_expiry(
     operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -559,11 +595,15 @@ def test_it_is_asked_on_while_more_calls_may_become_known(vip: CallGroup, carrie
 
 
 def test_its_calls_expire_too(vip: CallGroup, carrier: Carrier, monkeypatch: pytest.MonkeyPatch) -> None:
-    carrier.says = [Report(number(1), "INPROGRESS")]
+    carrier.says = [Report(number(1), "INPROGRESS"), Report(number(2), "INPROGRESS")]
     follow(vip)
+    carrier.says = [Report(number(1), "INPROGRESS")]
     freeze(monkeypatch, NOON + EXPIRES_AFTER)
+    assert follow(vip) is not None
+    assert statuses(vip) == ["INPROGRESS", "EXPIRED"]
+    freeze(monkeypatch, NOON + progress.LISTED_EXPIRES)
     assert follow(vip) is None
-    assert statuses(vip) == ["EXPIRED"]
+    assert statuses(vip) == ["EXPIRED", "EXPIRED"]
 
 
 def test_it_ends_if_the_carrier_never_lists_a_call(

@@ -10,7 +10,7 @@ from django.db import connection
 from calls.carriers.base import Accepted, Carrier, Refused, Unconfirmed
 from calls.dialing import handover, progress, steer
 from calls.dialing.pacing import Turn, turn
-from calls.models import BatchState, CallGroup, CallingRule, CarrierState, RequestKind, Suppression
+from calls.models import Batch, BatchState, CallGroup, CallingRule, CarrierState, RequestKind, Suppression
 from tests.dialing import helpers
 from tests.dialing.helpers import batch, freeze, use
 from tests.factories import make_call_group, make_user, number
@@ -88,6 +88,20 @@ def test_what_changes_while_it_waits_for_its_turn_counts(
     monkeypatch.setattr(handover, "turn", meanwhile)
     handover.hand_over(group.pk, 0)
     assert carrier.orders == []
+
+
+def test_who_was_held_up_repeats_nothing(carrier: helpers.Carrier, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = unconfirmed(carrier, 1)
+    claim_again = handover._claim_again
+
+    def suspended(claimed: Batch) -> bool:
+        done = claim_again(claimed)
+        freeze(monkeypatch, NOON + timedelta(seconds=61))
+        return done
+
+    monkeypatch.setattr(handover, "_claim_again", suspended)
+    handover.hand_over(group.pk, 0)
+    assert (carrier.orders, batch(group).state, helpers.statuses(group)) == ([], "unconfirmed", ["UNCONFIRMED"])
 
 
 def test_nobody_else_counts_rings_while_it_is_decided(carrier: helpers.Carrier) -> None:

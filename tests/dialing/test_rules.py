@@ -8,7 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from calls.carriers.base import Accepted, NotTaken, Refused, Report, Unconfirmed
-from calls.dialing import handover, progress, start, steer
+from calls.dialing import handover, progress, rules, start, steer
 from calls.dialing.checked import NOT_CHECKED, records
 from calls.dialing.explain import explain
 from calls.dialing.hours import HORIZON
@@ -107,6 +107,49 @@ def test_what_is_not_out_by_closing_waits_for_the_morning(
     # All of them, so that they don't come up one by one.
     assert kept(group)[1:] == [("GB Europe/London", MORNING, KeptBy.HOURS)] * 2
     assert statuses(group) == ["SENDING", "HELD", "HELD"]
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_what_the_carrier_can_not_dial_before_closing_waits_for_the_morning(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, retries: int
+) -> None:
+    """It dials one a second, and has calls of another call group: each may take all of its attempts."""
+    monkeypatch.setattr("calls.dialing.start.MAX_CALLS", 5)
+    carrier.cps, attempts = 1.0, 1 + retries
+    other = make_call_group(operator, 5, retries=retries)
+    handover.hand_over(other.pk, 0)
+    group = make_call_group(operator, 10, retries=retries)
+    queued = timedelta(seconds=10 * attempts + retries * carrier.retry_gap)
+    freeze(monkeypatch, EVENING - queued)
+    handover.hand_over(group.pk, 0)
+    assert statuses(group) == ["QUEUED"] * 5 + ["HELD"] * 5
+    assert kept(group)[1] == ("GB Europe/London", MORNING, KeptBy.HOURS)
+    # What is over is in nobody's way any more.
+    progress.record(other.pk, [Report(number(i), "COMPLETED") for i in range(5)], "carrier", NOON)
+    steer.rules_changed("promotional")
+    handover.hand_over(group.pk, 0)
+    assert statuses(group) == ["QUEUED"] * 10
+
+
+def test_calls_that_the_carrier_makes_later_do_not_count_as_its_queue(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where these are for later, only their own call group's are known to be there then."""
+    monkeypatch.setattr("calls.dialing.start.MAX_CALLS", 5)
+    carrier.cps = 1.0
+    at = EVENING - timedelta(seconds=12)
+    later = make_call_group(operator, 15, schedule_time=at, waits=Waits.CARRIER)
+    handover.hand_over(later.pk, 0)
+    assert statuses(later) == ["QUEUED"] * 10 + ["HELD"] * 5
+    now = at - timedelta(minutes=20)
+    freeze(monkeypatch, now)
+    group = make_call_group(operator, 5)
+    handover.hand_over(group.pk, 0)
+    assert statuses(group) == ["QUEUED"] * 5
+    checks = rules.rules_of(group, now, carrier, 5)
+    assert checks.queue == timedelta(seconds=10)
+    freeze(monkeypatch, at)
+    assert rules.rules_of(group, at, carrier, 5).queue == timedelta(seconds=20)
 
 
 @pytest.mark.parametrize("waits", Waits)
@@ -248,6 +291,26 @@ def test_a_number_on_two_lists_is_one_number(operator: User, carrier: Carrier) -
     assert request.planned.get(outcome=Outcome.SUPPRESSED).reason.startswith("On the suppression list “A”")
 
 
+def test_the_version_that_is_written_down_is_the_one_that_was_looked_at(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An import ends after the rules are read and before the numbers are looked up."""
+    listed = SuppressionList.objects.create(name="Register")
+    group = make_call_group(operator, 2)
+    put_off = rules.put_off
+
+    def meanwhile(*given: Any) -> bool:
+        Suppression.objects.create(list=listed, number=number(0), reason="Asked in a letter.")
+        return put_off(*given)
+
+    monkeypatch.setattr(rules, "put_off", meanwhile)
+    handover.hand_over(group.pk, 0)
+    listed.refresh_from_db()
+    assert statuses(group) == ["DND", "QUEUED"]
+    versions = {each["name"]: each["version"] for each in rules.last_check(batch(group))["lists"]}
+    assert versions["Register"] == listed.version
+
+
 # --- The cap ------------------------------------------------------------------------------------------------------
 
 
@@ -288,6 +351,14 @@ def test_what_counts_as_a_ring(operator: User, carrier: Carrier, word: str, retr
     handover.hand_over(group.pk, 0)
     progress.record(group.pk, [Report(number(0), word, retries=retries)], "carrier", NOON)
     _count(used)
+
+
+def test_a_carrier_that_makes_more_retries_than_it_was_given(operator: User, carrier: Carrier) -> None:
+    group = make_call_group(operator, 1)
+    handover.hand_over(group.pk, 0)
+    progress.record(group.pk, [Report(number(0), "INPROGRESS", retries=2)], "carrier", NOON)
+    progress.record(group.pk, [Report(number(0), "COMPLETED")], "carrier", NOON)
+    _count(3)
 
 
 @pytest.mark.parametrize(

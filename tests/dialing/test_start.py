@@ -438,3 +438,49 @@ def test_joining_while_a_batch_is_claimed_loses_nothing(monkeypatch: pytest.Monk
     assert numbers(group) == [number(1), number(2), number(3)]
     group.refresh_from_db()
     assert (group.total, group.held) == (3, 1)
+
+
+# --- Calls that are made again ------------------------------------------------------------------------------------
+
+
+def again(user: User, parent: CallGroup) -> CallRequest:
+    """A planned request for the calls of `parent` that reached nobody; whoever confirmed it saw no earlier one."""
+    request = make_request(user, again=Again(parent.pk))
+    CallRequest.objects.filter(pk=request.pk).update(parent=parent)
+    return request
+
+
+def not_reached(user: User) -> CallGroup:
+    parent = make_call_group(user, 2)
+    Call.objects.filter(call_group=parent).update(status=Status.BUSY)
+    return parent
+
+
+def test_calls_are_not_made_again_twice_unseen(operator: User) -> None:
+    parent = not_reached(operator)
+    first, second = again(operator, parent), again(operator, parent)
+    child = start(first.pk)
+    assert start(first.pk) == child
+    with pytest.raises(CannotStart, match=f"made again meanwhile, as call group {child.pk}"):
+        start(second.pk)
+    CallRequest.objects.filter(pk=second.pk).update(made_again=child)
+    assert start(second.pk).parent == parent
+    with pytest.raises(CannotStart):
+        start(again(operator, parent).pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_calls_made_again_at_the_same_moment_are_made_once() -> None:
+    user = make_user()
+    parent = not_reached(user)
+    requests = [again(user, parent) for _ in range(3)]
+
+    def confirmed(request: CallRequest) -> bool:
+        try:
+            return bool(start(request.pk))
+        except CannotStart:
+            return False
+
+    done = at_the_same_moment(*[partial(confirmed, request) for request in requests])
+    assert sorted(done) == [False, False, True]
+    assert CallGroup.objects.filter(parent=parent).count() == 1

@@ -69,6 +69,7 @@ class FakeCarrier:
     name = "sandbox"
     account = "an account"
     retry_gap = 60.0
+    cps = 0.0
 
     def __init__(self) -> None:
         self.ending = "accept"

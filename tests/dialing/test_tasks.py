@@ -1,22 +1,27 @@
 """The background jobs: what they go on with, and how work that lost its job gets another."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection
 from django.utils import timezone
+from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.contrib.django.models import ProcrastinateJob
+from procrastinate.manager import JobManager
+from pytest_django import Settings
 
 from calls import tasks
 from calls.carriers.base import Report
 from calls.dialing import handover, steer
+from calls.dialing import jobs as deferring
 from calls.dialing.jobs import follow_later, hand_over_later, plan_later, start_later
 from calls.dialing.request import Options
-from calls.models import Batch, CallGroup, CallRequest, RequestState, Suppression, User
-from tests.dialing.helpers import Carrier, batch, jobs, statuses, use
+from calls.models import Batch, CallGroup, CallingRule, CallRequest, RequestState, Suppression, User
+from tests.dialing.helpers import Carrier, batch, freeze, jobs, statuses, use
 from tests.factories import make_call_group, make_group, make_request, make_user, number
 
 pytestmark = pytest.mark.django_db
@@ -178,6 +183,81 @@ def test_an_overdue_batch_gets_a_job(operator: User, due: float, act: object, fo
     lose_jobs()
     tasks.sweep(0)
     assert bool(jobs(group, "hand_over")) is found
+
+
+def test_a_due_lane_whose_job_is_behind_one_for_tomorrow_comes_now(operator: User) -> None:
+    """The queue gives out no job before an earlier one with its lock; two can be deferred in the same moment."""
+    group = make_call_group(operator, 1)
+    lose_jobs()
+    Batch.objects.update(due_at=ago(31))
+    lane, manager = partial(deferring._lane, group.pk, 0), JobManager(DjangoConnector())
+    for at in (ago(-86_400), ago(5)):
+        manager.defer_job(lane(at))
+    tasks.sweep(0)
+    assert not [job for job in jobs(group, "hand_over") if not job.scheduled_at or job.scheduled_at > timezone.now()]
+
+
+def rules_jobs() -> list[str]:
+    found = ProcrastinateJob.objects.filter(task_name="calls.tasks.rules_changed", status="todo")
+    return [job.args["traffic"] for job in found]
+
+
+def another_rule(settings: Settings, carrier: Carrier) -> None:
+    CallingRule.objects.update_or_create(traffic="promotional", defaults={"hours": "09:00-23:00"})
+
+
+def another_setting(settings: Settings, carrier: Carrier) -> None:
+    settings.CALLING_HOURS = "09:00-23:00"
+
+
+def other_retries(settings: Settings, carrier: Carrier) -> None:
+    carrier.retry_gap = 30.0
+
+
+@pytest.mark.parametrize("change", [another_rule, another_setting, other_retries])
+def test_what_is_kept_by_rules_that_have_changed_is_looked_at_again(
+    operator: User,
+    carrier: Carrier,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+    change: Callable[[Settings, Carrier], None],
+) -> None:
+    """As where the job for a changed rule ran while calls were being started, or after the portal was started anew."""
+    settings.CALLING_HOURS = "09:00-21:00"
+    freeze(monkeypatch, datetime(2026, 11, 20, 20, 57, tzinfo=UTC))  # in London too
+    group = make_call_group(operator, 1, retries=1)
+    assert batch(group).kept_by
+    tasks.sweep(0)
+    assert rules_jobs() == []
+    change(settings, carrier)
+    tasks.sweep(0)
+    tasks.sweep(0)
+    assert rules_jobs() == ["promotional"]
+    ProcrastinateJob.objects.filter(task_name="calls.tasks.rules_changed").delete()
+    tasks.rules_changed("promotional")
+    handover.hand_over(group.pk, 0)
+    assert statuses(group) == ["QUEUED"]
+
+
+def test_what_goes_on_being_kept_is_looked_at_once(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.CALLING_HOURS = "09:00-21:00"
+    freeze(monkeypatch, datetime(2026, 11, 20, 22, 0, tzinfo=UTC))
+    vip = make_group(carrier_group="vip")
+    groups = [
+        make_call_group(operator, 1),
+        make_call_group(operator, [], contact_groups=(vip.pk,), carrier_group="vip"),
+    ]
+    CallingRule.objects.update_or_create(traffic="promotional", defaults={"hours": "10:00-21:00"})
+    tasks.sweep(0)
+    ProcrastinateJob.objects.filter(task_name="calls.tasks.rules_changed").delete()
+    tasks.rules_changed("promotional")
+    for group in groups:
+        handover.hand_over(group.pk, 0)
+        assert batch(group).kept_by
+    tasks.sweep(0)
+    assert rules_jobs() == []
 
 
 def test_an_overdue_question_is_asked(operator: User, carrier: Carrier) -> None:

@@ -13,6 +13,7 @@ from pytest_django import Settings
         ("CARRIER", "sandbx", "sandbox or obd"),
         ("CARRIER_RATE", 0.0, "CARRIER_RATE"),
         ("CARRIER_CONNECTIONS", 0, "CARRIER_CONNECTIONS"),
+        ("CARRIER_CPS", -1.0, "CARRIER_CPS"),
         ("SANDBOX_SPEED", -1.0, "SANDBOX_SPEED"),
         ("OBD_TIMEOUT", 0.0, "OBD_TIMEOUT"),
         ("OBD_RETRY_MINUTES", 0.0, "OBD_RETRY_MINUTES"),

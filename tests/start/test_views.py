@@ -342,6 +342,29 @@ def test_calls_made_again_by_a_colleague_just_now_are_not_made_again_unseen(oper
     assert CallGroup.objects.filter(parent=parent).count() == 2
 
 
+@pytest.mark.usefixtures("in_a_worker")
+def test_calls_that_a_worker_is_about_to_make_again_are_not_made_twice(operator: User, browser: Client) -> None:
+    parent = make_call_group(operator, 4)
+    Call.objects.update(status=Status.BUSY)
+    colleague = client_for(make_user())
+    ours, theirs = (send(each, who="again", again_group=parent.pk, numbers="") for each in (browser, colleague))
+    for request in (ours, theirs):
+        tasks.plan_request(str(request.pk))
+    confirm(browser, ours)
+    answer = confirm(colleague, theirs)
+    assert "Somebody is making these calls again just now. Nothing was started" in messages_of(answer)
+    assert (state(ours), state(theirs)) == (RequestState.STARTING, RequestState.PLANNED)
+
+    # Both pressed in the same moment.
+    CallRequest.objects.filter(pk=theirs.pk).update(state=RequestState.STARTING)
+    for request in (ours, theirs):
+        tasks.start_request(str(request.pk))
+    (child,) = CallGroup.objects.filter(parent=parent)
+    theirs.refresh_from_db()
+    assert theirs.state == RequestState.FAILED
+    assert f"made again meanwhile, as call group {child.pk}" in theirs.error
+
+
 # --- Confirm ------------------------------------------------------------------------------------------------------
 
 
