@@ -20,6 +20,7 @@ from calls.dialing.jobs import hand_over_new_later
 from calls.dialing.places import UNKNOWN, place_of
 from calls.dialing.request import Options
 from calls.models import (
+    IVR,
     APIKey,
     Batch,
     CallGroup,
@@ -205,6 +206,7 @@ def _call_group(
         traffic=options.traffic,
         campaign=options.campaign,
         play=options.play,
+        opt_out_key=IVR.objects.opt_out_key(options.play),
         message=options.message,
         retries=options.retries,
         newgroup=options.newgroup,

@@ -162,6 +162,9 @@ class CallGroup(models.Model):
     traffic = models.CharField("traffic type", max_length=15, choices=Traffic, default=Traffic.PROMOTIONAL)
     campaign = models.CharField(max_length=100, blank=True)
     play = models.CharField(max_length=30, blank=True, help_text="`123.sound` or `1234.ivr`.")
+    opt_out_key = models.CharField(
+        max_length=1, blank=True, db_default="", help_text="That of the IVR when these calls were started."
+    )
     message = models.TextField(blank=True)
     retries = models.PositiveSmallIntegerField(default=0)
     newgroup = models.BooleanField(default=True)
@@ -413,10 +416,11 @@ SUPPRESS_SQL = """
     END IF;
     WITH found AS MATERIALIZED (
         SELECT c.number, c.call_group_id, c.n, 'opt_out' AS role,
-            'Pressed ' || i.opt_out_key || ' in ' || g.play || ', which means: call me no more.' AS reason
+            'Pressed ' || k.key || ' in ' || g.play || ', which means: call me no more.' AS reason
         FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id JOIN calls_callgroup AS g ON g.id = c.call_group_id
-        JOIN calls_ivr AS i ON g.play = i.number || '.ivr'
-        WHERE c.digits <> o.digits AND i.opt_out_key <> '' AND strpos(c.digits, i.opt_out_key) > 0
+        LEFT JOIN calls_ivr AS i ON g.play = i.number || '.ivr'
+        CROSS JOIN LATERAL (VALUES (g.opt_out_key), (i.opt_out_key)) AS k (key)
+        WHERE c.digits <> o.digits AND k.key <> '' AND strpos(c.digits, k.key) > 0
         UNION ALL
         SELECT c.number, c.call_group_id, c.n, 'carrier', 'The carrier reports it as DND.'
         FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id
@@ -433,6 +437,8 @@ SUPPRESS_SQL = """
     RETURN NULL;
 """
 """Suppress at once who pressed the opt-out key of an IVR, and whom the carrier reports as DND.
+
+Both the key that the IVR had when the calls were started and the one that it has today opt out.
 
 Both lists are locked first: whoever changes suppression lists does that, so that two never wait for each other. Where
 nobody is suppressed, nobody waits.
