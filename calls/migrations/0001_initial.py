@@ -1641,6 +1641,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="batch",
             index=models.Index(
+                condition=models.Q(("kept_by", "never"), ("state", "pending")),
+                fields=["call_group", "due_at", "first"],
+                name="batch_kept_for_good",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="batch",
+            index=models.Index(
                 condition=models.Q(("settled", ""), _negated=True), fields=["call_group", "first"], name="batch_settled"
             ),
         ),

@@ -5,6 +5,7 @@ rule 4 (counting is never done at read time) are held here by constraints and tr
 """
 
 import uuid
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 import pgtrigger
@@ -225,6 +226,12 @@ class CallGroup(models.Model):
         return f"{self.pk} {self.campaign}".strip()
 
     @property
+    def begins_at(self) -> datetime:
+        """When the first phone may ring (aware), whoever waits for it: the delay comes after the scheduled time."""
+        scheduled = self.schedule_time + timedelta(seconds=self.delay) if self.schedule_time else self.due_at
+        return max(self.due_at, scheduled)
+
+    @property
     def heard(self) -> str:
         """What the called person hears: the reference, or the message."""
         return self.play or self.message
@@ -324,6 +331,11 @@ class Batch(models.Model):
                 name="batch_unsettled",
             ),
             models.Index(fields=["id"], condition=models.Q(state="unconfirmed"), name="batch_unconfirmed"),
+            models.Index(
+                fields=["call_group", "due_at", "first"],
+                condition=models.Q(state="pending", kept_by="never"),
+                name="batch_kept_for_good",
+            ),
             models.Index(fields=["call_group", "first"], condition=~models.Q(settled=""), name="batch_settled"),
         ]
 
