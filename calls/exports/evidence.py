@@ -58,10 +58,11 @@ def _of_call(record: Record) -> tuple[Any, ...]:
 
 
 def _of_left_out(planned: PlannedCall) -> tuple[Any, ...]:
-    group = planned.request.call_group
-    assert group is not None  # noqa: S101 - only those of started requests are asked for
-    told = LEFT_OUT[Outcome(planned.outcome)], group.pk, planned.number, planned.request.created_at, *_of_group(group)
-    return _padded(*told, "", "", "", "", "", "", "", planned.reason)
+    request = planned.request
+    group = request.call_group_id or "none: nobody was called"
+    told = LEFT_OUT[Outcome(planned.outcome)], group, planned.number, request.created_at
+    asked = request.options["campaign"], request.owner, request.api_key
+    return _padded(*told, *asked, "", "", "", "", "", "", "", planned.reason)
 
 
 def _of_suppression(row: Suppression) -> tuple[Any, ...]:

@@ -2,11 +2,11 @@
 
 from django import forms
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from calls.contacts.numbers import NumberError, normalise
 from calls.forms.filters import Period
-from calls.models import Call, Outcome, PlannedCall, Suppression
+from calls.models import Call, Outcome, PlannedCall, RequestState, Suppression
 
 
 class EvidenceForm(Period):
@@ -33,13 +33,17 @@ class EvidenceForm(Period):
         return self.in_period(found).select_related("call_group__owner", "call_group__api_key")
 
     def left_out(self) -> QuerySet[PlannedCall]:
-        """Where a started call group left the number out, because it is suppressed or was called often enough."""
+        """Where a started call group left the number out, because it is suppressed or was called often enough.
+
+        And where a program asked for nobody else.
+        """
         found = PlannedCall.objects.filter(
+            Q(request__call_group__isnull=False) | Q(request__state=RequestState.REFUSED),
             number=self.cleaned_data["number"],
             outcome__in=[Outcome.SUPPRESSED.value, Outcome.CAPPED.value],
-            request__call_group__isnull=False,
         )
-        found = self.in_period(found, "request__created_at").select_related("request__call_group__owner")
+        found = self.in_period(found, "request__created_at")
+        found = found.select_related("request__owner", "request__api_key")
         return found.order_by("-request__created_at", "-pk")
 
     def suppressions(self) -> QuerySet[Suppression]:

@@ -594,6 +594,7 @@ class Migration(migrations.Migration):
                             ("started", "Started"),
                             ("cancelled", "Cancelled"),
                             ("failed", "Failed"),
+                            ("refused", "Refused"),
                         ],
                         default="planning",
                         max_length=10,

@@ -26,7 +26,7 @@ FINAL_SQL = ", ".join(f"'{status}'" for status in sorted(FINAL))
 
 
 class RequestState(models.TextChoices):
-    """How far a call request from the browser is."""
+    """How far a call request is. A program's is refused if none of its numbers may be called: that stays on record."""
 
     PLANNING = "planning"
     PLANNED = "planned"
@@ -34,6 +34,7 @@ class RequestState(models.TextChoices):
     STARTED = "started"
     CANCELLED = "cancelled"
     FAILED = "failed"
+    REFUSED = "refused"
 
 
 class CallRequestQuerySet(models.QuerySet["CallRequest"]):
@@ -45,9 +46,10 @@ class CallRequestQuerySet(models.QuerySet["CallRequest"]):
 
 
 class CallRequest(models.Model):
-    """What somebody asked for in the browser, its plan, and the call group that it became.
+    """What somebody asked for, its plan, and the call group that it became.
 
-    The plan's numbers are :class:`PlannedCall` rows; confirming it starts what is `callable` there.
+    The plan's numbers are :class:`PlannedCall` rows; confirming it starts what is `callable` there. Of numbers that a
+    program asked for by themselves only those that were left out are there.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from calls.dialing.handover import hand_over
 from calls.dialing.rules import digest_of
 from calls.models import APIKey, Batch, Call, CallGroup, Outcome, PlannedCall, Suppression, SuppressionList, User
+from tests.api.asking import Program
 from tests.audit.rows import text_of
 from tests.exports.saved import export, rows_of
 from tests.factories import client_for, make_call_group, make_request, make_sound, make_user, number
@@ -204,6 +205,29 @@ def test_the_evidence_for_a_number(web: Client, everything: CallGroup, typed: st
     assert "08:00-20:00" in shown
     assert f"Call group {everything.pk} by boss: Was called twice that day." in shown
     assert "Register : Asked (letter)" in shown
+
+
+@pytest.mark.parametrize("others", [[], [number(7)]])
+def test_a_program_that_asked_for_it_in_vain(web: Client, boss: User, others: list[str]) -> None:
+    Suppression.objects.create(number=CALLED, reason="Asked")
+    program = Program(boss)
+    answer = program.call(numbers=",".join([CALLED, *others]), campaign="Winter")
+    group = answer.reply.group_id
+    who = f"Call group {group}" if others else "A request that called nobody"
+    shown = text_of(web.get(PAGE))
+    assert f"{who} by boss with API key {program.row}: On the suppression list “Do not call”: Asked" in shown
+    headings, left_out, _listed = rows_of(export(web, "evidence", query=PAGE.partition("?")[2]))
+    row = dict(zip(headings, left_out, strict=True))
+    assert (row["record"], row["campaign"], row["started by"]) == ("left out: suppressed", "Winter", "boss")
+    assert row["OBD ID or call group"] == (group or "none: nobody was called")
+    assert row["with API key"] == str(program.row)
+    assert row["why not called"] == "On the suppression list “Do not call”: Asked"
+
+
+def test_a_plan_that_was_never_started_is_no_evidence(web: Client, boss: User) -> None:
+    Suppression.objects.create(number=CALLED, reason="Asked")
+    make_request(boss, CALLED)
+    assert "Left out" not in text_of(web.get(PAGE))
 
 
 def test_a_number_that_nobody_called(web: Client) -> None:
