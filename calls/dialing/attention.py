@@ -21,6 +21,7 @@ from calls.models import (
     SuppressionList,
     User,
 )
+from calls.models.contacts import day_not_over
 
 COUNTED = 99
 """What waits is counted up to this."""
@@ -69,7 +70,8 @@ def old_lists(user: User) -> QuerySet[SuppressionList]:
     if not user.has_perm("calls.change_suppressionlist"):
         return SuppressionList.objects.none()
     today = timezone.localdate()
-    register = Q(category=ListCategory.REGISTER, role="") & (Q(ends_on=None) | Q(ends_on__gte=today))
+    applies = Q(ends_on=None) | Q(ends_on__gte=day_not_over(timezone.now()))
+    register = Q(category=ListCategory.REGISTER, role="") & applies
     old = Q(scrubbed_on=None) | Q(scrubbed_on__lt=today - timedelta(days=SCRUB_DAYS))
     return SuppressionList.objects.filter(
         Q(ends_on__gte=today - END_NEAR, ends_on__lte=today + END_NEAR) | (register & old)

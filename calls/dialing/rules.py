@@ -77,7 +77,7 @@ class Rules:
     def of(cls, traffic: str, rings_at: datetime, retries: int, carrier: Carrier) -> Self:
         """The rules as they are now. Where the cap allows fewer attempts than were asked for, there are fewer."""
         rule = Rule.of(traffic)
-        lists = SuppressionList.objects.applying(traffic, timezone.localdate(rings_at)).order_by("pk").in_bulk()
+        lists = SuppressionList.objects.applying(traffic, rings_at).order_by("pk").in_bulk()
         if rule.cap is not None:
             retries = min(retries, max(rule.cap - 1, 0))
         return cls(rule, lists, rings_at, retries, carrier.retry_gap)

@@ -1249,7 +1249,7 @@ class Migration(migrations.Migration):
                     "ends_on",
                     models.DateField(
                         blank=True,
-                        help_text="The last day on which it keeps calls away; empty: for good. From the next day on its numbers are called again.",
+                        help_text="The last day on which it keeps calls away; empty: for good. Once that day is over everywhere on earth, its numbers are called again.",
                         null=True,
                         verbose_name="applies until",
                     ),

@@ -56,7 +56,7 @@ def test_the_lists_say_where_they_come_from_how_old_they_are_and_how_long_they_a
     today = timezone.localdate()
     Suppression.objects.create(list=register, number=number(1), reason="Asked")
     SuppressionList.objects.filter(pk=register.pk).update(
-        source="The regulator", scrubbed_on=today - timedelta(days=42), ends_on=today - timedelta(days=1)
+        source="The regulator", scrubbed_on=today - timedelta(days=42), ends_on=today - timedelta(days=2)
     )
     page = text(client.get(LISTS))
     assert "Register Register of preferences (DND, NCPR, DNC) The regulator" in page
