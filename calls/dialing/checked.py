@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import OuterRef, Subquery
 
-from calls.dialing.hours import in_days
+from calls.dialing.hours import HORIZON, in_days
 from calls.dialing.rules import digest_of
 from calls.exports.cells import plain
 from calls.models import Batch, Call, CallGroup, GroupState, KeptBy, Sound, Traffic
@@ -49,6 +49,7 @@ class Checked:
     hours: str
     weekdays: str
     holidays: str
+    closed_days: str
     cap: str
     lists: list[str]
     override: Override | None
@@ -137,6 +138,7 @@ def _checked(entry: dict[str, Any], group: CallGroup, kept: dict[str, str]) -> C
         hours=entry.get("hours", ""),
         weekdays=in_days(entry["weekdays"]) if "weekdays" in entry else "",
         holidays=_holidays(entry.get("holidays", False), holiday),
+        closed_days=_closed_days(entry["closed_days"], entry["closed"]) if "closed_days" in entry else "",
         cap=_cap(entry.get("cap")) if numbers_known else NOT_CHECKED,
         lists=[_list(each) for each in entry.get("lists", [])] if numbers_known else [NOT_CHECKED],
         override=_override(entry.get("override")),
@@ -156,10 +158,21 @@ def _holidays(looked_at: bool, holiday: str) -> str:
     return f"not called on them; that day was {holiday}" if holiday else "not called on them; it was none"
 
 
+def _closed_days(near: list[str], closed: list[str]) -> str:
+    """`not called on 24 Dec 2026, 25 Dec 2026; it was none of them`."""
+    if not near:
+        return f"there were none within {HORIZON.days} days of it"
+    them = f"it was {'none of them' if len(near) > 1 else 'another day'}"
+    return f"not called on {_days(near)}; {f'that day was {_days(closed)}' if closed else them}"
+
+
+def _days(days: Iterable[str]) -> str:
+    return ", ".join(f"{day.day} {day:%b %Y}" for day in map(date.fromisoformat, days))
+
+
 def _list(listed: dict[str, Any]) -> str:
     """`Do not call, version 12, scrubbed on 14 Mar 2026`."""
-    day = date.fromisoformat(listed["scrubbed_on"]) if listed.get("scrubbed_on") else None
-    scrubbed = f"scrubbed on {day.day} {day:%b %Y}" if day else "never scrubbed"
+    scrubbed = f"scrubbed on {_days([listed['scrubbed_on']])}" if listed.get("scrubbed_on") else "never scrubbed"
     return f"{listed.get('name', '')}, version {listed.get('version', 0)}, {scrubbed}"
 
 

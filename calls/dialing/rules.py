@@ -293,12 +293,24 @@ def checked(group: CallGroup, batch: Batch, rules: Rules, now: datetime) -> dict
         "weekdays": sorted(rule.weekdays),
         "holidays": rule.holidays,
         "holiday": rule.holiday(place, rules.rings_at),
+        **_closed_days(rules, place),
         "numbers_known": numbers_known,
         "cap": rule.cap if numbers_known else None,
         "retries": group.retries if overridden else rules.retries,
         "lists": [_listed(each) for each in rules.lists.values()] if numbers_known else [],
         "override": _override(group) if overridden else None,
         "played": _played(group),
+    }
+
+
+def _closed_days(rules: Rules, place: str) -> dict[str, list[str]]:
+    """The further closed days near those on which phones would ring there, and those of them on which they would."""
+    moments = (rules.rings_at, rules.rings_at + rules.span)
+    days = {at.astimezone(zone).date() for zone in rules.rule.clocks(place) for at in moments}
+    near = [day for day in sorted(rules.rule.closed) if min(days) - HORIZON <= day <= max(days) + HORIZON]
+    return {
+        "closed_days": [day.isoformat() for day in near],
+        "closed": [day.isoformat() for day in near if day in days],
     }
 
 

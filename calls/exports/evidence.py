@@ -14,7 +14,8 @@ HEADINGS = (
     "record", "OBD ID or call group", "number", "created", "campaign", "started by", "with API key",
     "status", "carrier's word", "sent", "answered", "ended", "duration (s)", "keys pressed", "why not called",
     "hand-overs", "checked", "rings from", "traffic type", "local time there", "place", "hours", "weekdays", "holidays",
-    "calls a day", "suppression lists", "override", "heard", "SHA-256 of what was played", "is it the same today",
+    "further days without calls", "calls a day", "suppression lists", "override", "heard",
+    "SHA-256 of what was played", "is it the same today",
 )  # fmt: skip
 
 AT_ONCE = 500
@@ -52,7 +53,7 @@ def _of_call(record: Record) -> tuple[Any, ...]:
     same = "" if last.still is None else "yes" if last.still else "no"
     return (
         *told, last.at, last.rings_at, last.traffic, "; ".join(last.local), last.place, last.hours,
-        last.weekdays, last.holidays, last.cap, "; ".join(last.lists), last.override,
+        last.weekdays, last.holidays, last.closed_days, last.cap, "; ".join(last.lists), last.override,
         last.reference or group.heard, last.sha256, same,
     )  # fmt: skip
 

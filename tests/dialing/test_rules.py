@@ -571,6 +571,8 @@ def test_what_was_checked_is_written_down(operator: User, carrier: Carrier) -> N
         "weekdays": [0, 1, 2, 3, 4, 5, 6],
         "holidays": False,
         "holiday": "",
+        "closed_days": [],
+        "closed": [],
         "numbers_known": True,
         "cap": 4,
         "retries": 0,
@@ -580,6 +582,32 @@ def test_what_was_checked_is_written_down(operator: User, carrier: Carrier) -> N
     assert {"id": listed.pk, "name": "Register", "version": 1, "scrubbed_on": "2026-11-01"} in lists
     assert len(lists) == SuppressionList.objects.count()
     assert first["at"] == second["at"]
+
+
+@pytest.mark.parametrize(
+    ("at", "closed", "said"),
+    [
+        (NOON, [], "not called on 6 Nov 2026, 21 Nov 2026, 4 Dec 2026; it was none of them"),
+        # The day before in Los Angeles, but not in New York: one of the clocks is enough.
+        (NOON + timedelta(hours=17, minutes=30), ["2026-11-21"], "4 Dec 2026; that day was 21 Nov 2026"),
+    ],
+)
+def test_further_closed_days_are_written_down(
+    operator: User, monkeypatch: pytest.MonkeyPatch, at: datetime, closed: list[str], said: str
+) -> None:
+    days = ["2026-11-05", "2026-11-06", "2026-11-21", "2026-12-04", "2026-12-06"]
+    use(Carrier(), monkeypatch)
+    freeze(monkeypatch, at)
+    group = make_call_group(operator, ["+18005550123"])  # anywhere in North America
+    CallingRule.objects.update_or_create(traffic="promotional", defaults={"closed_days": days, "hours": "00:00-24:00"})
+    if closed:
+        CallGroup.objects.update(override_reason="A flood.", override_at=at)
+    handover.hand_over(group.pk, 0)
+    (entry,) = batch(group).rules or []
+    assert (entry["closed_days"], entry["closed"]) == (["2026-11-06", "2026-11-21", "2026-12-04"], closed)
+    (record,) = records([call(group)])
+    assert record.last
+    assert record.last.closed_days.endswith(said)
 
 
 def test_where_the_carrier_holds_the_numbers_lists_and_cap_are_not_checked(operator: User, carrier: Carrier) -> None:

@@ -29,6 +29,8 @@ RULES: dict[str, Any] = {
     "weekdays": [0, 1, 2, 3, 4],
     "holidays": True,
     "holiday": "",
+    "closed_days": ["2026-11-24"],
+    "closed": [],
     "cap": 2,
     "lists": [{"id": 1, "name": "Register", "version": 12, "scrubbed_on": "2026-11-01"}],
     "override": None,
@@ -76,6 +78,7 @@ def test_what_was_checked_is_on_the_page_of_the_call(web: Client, group: CallGro
         "Promotional",
         "08:00-20:00, Mon to Fri",
         "not called on them; it was none",
+        "Further days without calls not called on 24 Nov 2026; it was another day",
         "at most 2 a day",
         "Register, version 12, scrubbed on 1 Nov 2026",
         f"1.sound SHA-256 {SHA256} Still the same today.",
@@ -87,9 +90,11 @@ def test_what_was_checked_is_on_the_page_of_the_call(web: Client, group: CallGro
 def test_other_rules_in_words(web: Client, group: CallGroup) -> None:
     written(
         group,
-        {"holidays": False, "cap": None, "weekdays": list(range(7)), "lists": []},
+        {"holidays": False, "cap": None, "weekdays": list(range(7)), "lists": [], "closed_days": []},
         {
             "holiday": "Diwali",
+            "closed_days": ["2026-11-23", "2026-11-24"],
+            "closed": ["2026-11-23"],
             "lists": [{"id": 1, "name": "Do not call", "version": 1, "scrubbed_on": None}],
             "override": {"reason": "Flood warning", "by": "boss", "at": "2026-11-23T08:00:00+00:00"},
         },
@@ -98,6 +103,8 @@ def test_other_rules_in_words(web: Client, group: CallGroup) -> None:
     first, second = shown.split("An earlier hand-over")[1].split("Overridden")
     assert "08:00-20:00, every day" in first
     assert "called on them too" in first
+    assert "there were none within 14 days of it" in first
+    assert "not called on 23 Nov 2026, 24 Nov 2026; that day was 23 Nov 2026" in shown
     assert "no limit" in first
     assert "there were none" in first
     assert "that day was Diwali" in shown
@@ -285,6 +292,7 @@ def test_the_evidence_as_a_file(web: Client, everything: CallGroup, settings: An
             "traffic type": "Promotional",
             "local time there": "2026-11-23 08:32 +00:00 (Europe/London)",
             "hours": "08:00-20:00",
+            "further days without calls": "not called on 24 Nov 2026; it was another day",
             "calls a day": "at most 2 a day",
             "suppression lists": "Register, version 12, scrubbed on 1 Nov 2026",
             "override": "Flood (boss, 2026-11-23 08:00:00+00:00)",
