@@ -1837,6 +1837,13 @@ class Migration(migrations.Migration):
                 condition=models.Q(("role", ""), _negated=True), fields=("role",), name="suppression_list_of_role"
             ),
         ),
+        migrations.AddConstraint(
+            model_name="suppressionlist",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("promotional_only", False), ("role__in", ["", "manual"]), _connector="OR"),
+                name="suppression_list_keeps_all_away",
+            ),
+        ),
         migrations.AddIndex(
             model_name="suppression",
             index=models.Index(fields=["list", "id"], name="suppression_page"),

@@ -183,7 +183,11 @@ class SuppressionList(models.Model):
     class Meta:
         ordering = ["name"]
         constraints = [
-            models.UniqueConstraint(fields=["role"], condition=~models.Q(role=""), name="suppression_list_of_role")
+            models.UniqueConstraint(fields=["role"], condition=~models.Q(role=""), name="suppression_list_of_role"),
+            models.CheckConstraint(
+                condition=models.Q(promotional_only=False) | models.Q(role__in=["", "manual"]),
+                name="suppression_list_keeps_all_away",
+            ),
         ]
 
     def __str__(self) -> str:
