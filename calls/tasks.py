@@ -236,7 +236,7 @@ def fold_activity(timestamp: int) -> None:
 def tidy(timestamp: int) -> None:
     """Forget what is old: requests never started, group changes, imports, answers to programs, sessions."""
     old = CallRequest.objects.filter(created_at__lt=timezone.now() - PLANS_KEPT, call_group=None)
-    old.delete()
+    old.exclude(state=RequestState.REFUSED).delete()  # they say why somebody was not called
     GroupChange.objects.filter(created_at__lt=timezone.now() - PLANS_KEPT).delete()
     importing.forget_old()
     forget_answers()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -17,9 +18,10 @@ from calls.api.context import context
 from calls.api.errors import ApiError
 from calls.api.status import mobile_of, word_of
 from calls.carriers import get_carrier
-from calls.dialing.plan import make_plan
+from calls.dialing.places import place_of
+from calls.dialing.plan import DUPLICATE_REASON, make_plan
 from calls.dialing.request import NotAvailable, Options, find_groups, find_play
-from calls.dialing.rules import rules_for
+from calls.dialing.rules import Rules, planned, rules_for
 from calls.dialing.start import CannotStart, NobodyToCall, Starter, start, start_listed
 from calls.models import (
     IVR,
@@ -30,6 +32,7 @@ from calls.models import (
     Idempotency,
     Outcome,
     PlannedCall,
+    RequestState,
     Sound,
     User,
 )
@@ -47,6 +50,9 @@ NOT_KNOWN = (
     "The database was lost at the last step: whether calls were started is not known. Ask for them before you "
     "repeat this, or repeat it with the same Idempotency-Key."
 )
+
+NONE_CALLED = "400"
+"""Status of the answer where no number can be called."""
 
 WORDS = {
     Outcome.DUPLICATE: "DUPLICATE",
@@ -75,9 +81,11 @@ def voice_call(request: HttpRequest, key: APIKey, parameters: Mapping[str, str])
                 return _reply(kept.answer)
             # Not before: what was right then may be wrong now, such as a time that is 15 minutes ahead.
             started = _start(key, clean_call(parameters, context()))
-            if kept:
+            if kept and started.ok:
                 kept.answer = {**asdict(started), "rows": [asdict(row) for row in started.rows]}
                 kept.save(update_fields=["answer"])
+            elif kept:
+                kept.delete()  # nothing was started: the request can be corrected
             reply = started
     except (OperationalError, InterfaceError) as error:
         if reply is None:
@@ -142,8 +150,6 @@ def _start(key: APIKey, asked: CallParameters) -> Reply:
     )
     try:
         return _to_groups(key, options) if groups else _to_numbers(key, options, asked)
-    except NobodyToCall as error:
-        raise ApiError(400, f"group: {error}") from error
     except CannotStart as error:
         raise ApiError(404, f"play: There is no {play} that you may use.") from error
 
@@ -166,54 +172,90 @@ def _carrier_group(groups: Sequence[ContactGroup]) -> str:
 
 @dataclass(frozen=True)
 class _Listed:
-    """One of the numbers asked for, as E.164 or, where it is no number, as it came. `word` says why it isn't called."""
+    """One of the numbers asked for, as E.164 or, where it is no number, as it came; and why it isn't called."""
 
     number: str
     custom: str
-    word: str = ""
+    outcome: Outcome = Outcome.CALLABLE
     reason: str = ""
 
     @property
-    def mobile(self) -> str:
-        return mobile_of(self.number) if self.number.startswith("+") else self.number
+    def told(self) -> str:
+        """Why it isn't called, as programs may know it."""
+        return NOT_TOLD.get(self.outcome, self.reason)
+
+    def row(self, obd_id: str, word: str) -> Row:
+        """Its row in the answer; `word` is that of a call."""
+        mobile = mobile_of(self.number) if self.number.startswith("+") else self.number
+        return Row(id=obd_id, mobile=mobile, status=WORDS.get(self.outcome, word), custom=self.custom)
 
 
 def _to_numbers(key: APIKey, options: Options, asked: CallParameters) -> Reply:
-    listed = _plan(options, asked)
-    called = [each for each in listed if not each.word]
+    now = timezone.now()
+    rules = rules_for(options, now, get_carrier(settings.CARRIER))
+    listed = _plan(asked, rules)
+    called = [each for each in listed if each.outcome == Outcome.CALLABLE]
     if not called:
-        raise ApiError(400, "numbers: none can be called; " + "; ".join(dict.fromkeys(each.reason for each in listed)))
+        _note_left_out(key, options, listed, planned(rules, now), None)
+        reasons = "; ".join(dict.fromkeys(each.told for each in listed))
+        rows = tuple(each.row("", "") for each in listed)
+        return Reply(NONE_CALLED, f"numbers: none can be called; {reasons}", rows=rows)
     group, positions = start_listed(
         Starter(key.user, key), options, [each.number for each in called], [each.custom for each in called]
     )
+    if len(called) < len(listed):
+        _note_left_out(key, options, listed, planned(rules, now), group)
     word = word_of(Status.HELD, group.due_at, timezone.now())
-    rows = [
-        Row(
-            id="" if each.word else f"{group.pk}-{positions[each.number]}",
-            mobile=each.mobile,
-            status=each.word or word,
+    ids = {number: f"{group.pk}-{n}" for number, n in positions.items()}
+    rows = tuple(each.row(ids[each.number] if each.outcome == Outcome.CALLABLE else "", word) for each in listed)
+    return Reply(SUCCESS, "OK", group_id=str(group.pk), rows=rows)
+
+
+def _note_left_out(
+    key: APIKey, options: Options, listed: Sequence[_Listed], rules: dict[str, Any], group: CallGroup | None
+) -> None:
+    """Keep on record who is not called and why, and the `rules`, as a plan does; `group` has the others' calls."""
+    asked = CallRequest.objects.create(
+        owner=key.user,
+        api_key=key,
+        typed={},
+        options=options.as_json(),
+        state=RequestState.STARTED if group else RequestState.REFUSED,
+        expected=len(listed),
+        seen=len(listed),
+        rules=[rules],
+        call_group=group,
+        **Counter(str(each.outcome) for each in listed),
+    )
+    PlannedCall.objects.bulk_create(
+        PlannedCall(
+            request=asked,
+            position=position,
+            number=each.number[:80],
             custom=each.custom,
+            place=place_of(each.number),
+            outcome=each.outcome,
+            reason=each.reason[:300],
         )
-        for each in listed
-    ]
-    return Reply(SUCCESS, "OK", group_id=str(group.pk), rows=tuple(rows))
+        for position, each in enumerate(listed, 1)
+        if each.outcome != Outcome.CALLABLE
+    )
 
 
-def _plan(options: Options, asked: CallParameters) -> list[_Listed]:
+def _plan(asked: CallParameters, rules: Rules) -> list[_Listed]:
     """What becomes of each number, in their order."""
     numbers = [token.number for token in asked.numbers if token.number]
-    refusals = rules_for(options, timezone.now(), get_carrier(settings.CARRIER)).refusals(numbers)
+    refusals = rules.refusals(numbers)
     customs = asked.custom or ("",) * len(asked.numbers)
     seen: set[str] = set()
     listed = []
     for token, custom in zip(asked.numbers, customs, strict=True):
         if token.number is None:
-            listed.append(_Listed(token.raw, custom, WORDS[Outcome.INVALID], token.reason))
+            listed.append(_Listed(token.raw, custom, Outcome.INVALID, token.reason))
         elif refusal := refusals.get(token.number):
-            reason = NOT_TOLD.get(refusal.outcome, refusal.reason)
-            listed.append(_Listed(token.number, custom, WORDS[refusal.outcome], reason))
+            listed.append(_Listed(token.number, custom, refusal.outcome, refusal.reason))
         elif token.number in seen:
-            listed.append(_Listed(token.number, custom, WORDS[Outcome.DUPLICATE], "listed more than once"))
+            listed.append(_Listed(token.number, custom, Outcome.DUPLICATE, DUPLICATE_REASON))
         else:
             listed.append(_Listed(token.number, custom))
         seen.add(token.number or "")
@@ -227,25 +269,34 @@ def _to_groups(key: APIKey, options: Options) -> Reply:
     """Plan and start as the browser does; a group's numbers are already known to be valid."""
     asked = CallRequest.objects.create(owner=key.user, api_key=key, typed={}, options=options.as_json())
     make_plan(asked)
-    asked.refresh_from_db()
-    if not asked.callable and not options.carrier_group:
-        raise ApiError(400, f"group: no number of it can be called: {_why_none(asked)}")
     first = list(asked.planned.filter(position__lte=MAX_NUMBERS).order_by("position"))
-    group = start(asked.pk)
+    try:
+        group = start(asked.pk)
+    except NobodyToCall:
+        return _none_of(asked, first)
+    asked.refresh_from_db()
     rows = () if options.carrier_group else tuple(_first_rows(group, first))
     return Reply(SUCCESS, "OK", group_id=str(group.pk), rows=rows, total=asked.seen)
 
 
-def _why_none(asked: CallRequest) -> str:
+def _none_of(asked: CallRequest, first: Sequence[PlannedCall]) -> Reply:
+    """The answer where no contact can be called; the plan stays, for it says why."""
+    asked.refresh_from_db()
+    if not asked.seen:
+        raise ApiError(400, "group: no number of it can be called: there is none")
+    asked.state = RequestState.REFUSED
+    asked.save(update_fields=["state"])
     counts = {"suppressed": asked.suppressed, "capped": asked.capped, "invalid": asked.invalid}
-    return ", ".join(f"{count:,} are {what}" for what, count in counts.items() if count) or "there is none"
+    why = ", ".join(f"{count:,} are {what}" for what, count in counts.items() if count)
+    message = f"group: no number of it can be called: {why}"
+    return Reply(NONE_CALLED, message, rows=tuple(_first_rows(None, first)), total=asked.seen)
 
 
-def _first_rows(group: CallGroup, first: Sequence[PlannedCall]) -> Iterator[Row]:
+def _first_rows(group: CallGroup | None, first: Sequence[PlannedCall]) -> Iterator[Row]:
     """The first numbers in the order of the contacts, of which `group` has those that are called."""
     numbers = [row.number for row in first if row.outcome == Outcome.CALLABLE]
-    calls = {call.number: call for call in group.calls.filter(number__in=numbers)}
-    word = word_of(Status.HELD, group.due_at, timezone.now())
+    calls = {call.number: call for call in group.calls.filter(number__in=numbers)} if group else {}
+    word = word_of(Status.HELD, group.due_at, timezone.now()) if group else ""
     for row in first:
         call = calls.get(row.number) if row.outcome == Outcome.CALLABLE else None
         # What the plan would have called and is no call was suppressed in between.

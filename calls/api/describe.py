@@ -23,7 +23,8 @@ METHODS = {
         "Start calls",
         "Calls phone numbers or the contacts of contact groups, and plays a sound, an IVR or a spoken text. "
         "Numbers that are repeated, on a suppression list, invalid or called often enough that day are not called: "
-        "the answer lists them with the status DUPLICATE, DND, INVALID or CAPPED and without an ID. "
+        "the answer lists them with the status DUPLICATE, DND, INVALID or CAPPED and without an ID; where none can be "
+        "called, with the status 400. "
         "With more than 200 contacts it lists the first 200 calls, and total says how many there are.",
         Reply(
             SUCCESS,
@@ -85,7 +86,8 @@ METHODS = {
 }
 
 ERRORS = {
-    400: "A parameter is missing, malformed or out of range. The message names the parameter, what came and the rule.",
+    400: "A parameter is missing, malformed or out of range. The message names the parameter, what came and the rule. "
+    "Or none of the numbers of voice.call can be called: then data lists them.",
     401: "There is no API key, or it is wrong, revoked or expired.",
     403: "The key's user may not do this, or the key does not work from your address.",
     404: "There is no such call, call group, contact group, sound or IVR for this key.",

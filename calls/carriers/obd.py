@@ -53,6 +53,9 @@ _ACCOUNT = re.compile(
 _NUMBER = re.compile(r"\(?\+?\d(?:[\s().-]{0,2}\d){6,}")
 _SAID = 200
 
+_OF_NUMBERS = frozenset({"DND", "INVALID", "CAPPED"})
+"""Words that say of a number that it is not called, and nothing of others."""
+
 LONGEST_KEPT = 7 * 24 * 3600
 """Seconds; nobody keeps answers for longer."""
 
@@ -115,9 +118,24 @@ class ObdCarrier:
 
     def place(self, order: Order) -> Accepted:
         """Hand over one order by `voice.call`, in one request. Raises NotTaken, Stopped, Refused or Unconfirmed."""
-        reply = self._ask(self._parameters(order), {"Idempotency-Key": order.key} if order.key else {})
+        headers = {"Idempotency-Key": order.key} if order.key else {}
+        reply, error = self._exchange(self._parameters(order), headers)
+        if error:
+            refused = self._none_called(reply, order) if isinstance(error, Refused) else {}
+            if not refused:
+                raise error
+            return Accepted(refused=refused, message=self._said(reply.message))
         ids, refused = self._rows.placed(reply.rows, order.calls)
         return Accepted(group=reply.group_id, ids=ids, refused=refused, message=self._said(reply.message))
+
+    def _none_called(self, reply: Reply, order: Order) -> dict[str, str]:
+        """The carrier's word for each call, where it refused an order because none of its numbers may be called.
+
+        Empty if it refused it for anything else: then it would refuse others too.
+        """
+        ids, refused = self._rows.placed(reply.rows, order.calls)
+        about_all = not ids and len(refused) == len(order.calls)
+        return refused if about_all and {word.upper() for word in refused.values()} <= _OF_NUMBERS else {}
 
     def check(self) -> str:
         """Ask for a call that is hardly there. Raises NotTaken, Stopped or Unconfirmed."""
@@ -193,13 +211,20 @@ class ObdCarrier:
                 reply = self._ask({"method": "voice.status", "id": ",".join(ids[start : start + MAX_CALLS])})
             yield from reply.rows
 
-    def _ask(self, parameters: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
+    def _ask(self, parameters: Mapping[str, str]) -> Reply:
         """Make one request and return the answer to it, a success. Raises NotTaken, Stopped, Refused or Unconfirmed."""
+        reply, error = self._exchange(parameters, {})
+        if error:
+            raise error
+        return reply
+
+    def _exchange(self, parameters: Mapping[str, str], headers: Mapping[str, str]) -> tuple[Reply, CarrierError | None]:
+        """Make one request: the answer to it, with what it means other than success. Raises as `_ask`, without one."""
         if self._problem:
             raise Stopped(self._problem)
         try:
             answer = self._connection.post(
-                self._url, {**parameters, "format": "json"}, {"x-api-key": self.api_key, **(headers or {})}
+                self._url, {**parameters, "format": "json"}, {"x-api-key": self.api_key, **headers}
             )
         except NeverSent as error:
             raise NotTaken(str(error)) from error
@@ -207,7 +232,7 @@ class ObdCarrier:
             raise Unconfirmed(str(error)) from error
         return self._read(answer)
 
-    def _read(self, answer: Answer) -> Reply:
+    def _read(self, answer: Answer) -> tuple[Reply, CarrierError | None]:
         if 300 <= answer.status < 400:
             raise Unconfirmed(f"The carrier redirected the request elsewhere ({answer.status}); that is not followed.")
         try:
@@ -217,8 +242,8 @@ class ObdCarrier:
         kept = answer.headers.get(KEPT_HEADER, "")
         self.idempotent_seconds = min(int(kept), LONGEST_KEPT) if re.fullmatch("[0-9]{1,9}", kept) else 0
         if reply.ok and 200 <= answer.status < 300:
-            return reply
-        raise self._refusal(_decisive(answer.status, reply.status), reply, _retry_after(answer))
+            return reply, None
+        return reply, self._refusal(_decisive(answer.status, reply.status), reply, _retry_after(answer))
 
     def _refusal(self, status: int, reply: Reply, retry_after: float | None) -> CarrierError:
         """What a readable answer other than success means."""

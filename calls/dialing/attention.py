@@ -1,5 +1,6 @@
-"""What waits for somebody, over all call groups that they may see: unconfirmed batches, and call groups that the portal
-paused because the carrier would refuse them. For admins also suppression lists that end, or are old."""
+"""What waits for somebody, over all call groups that they may see: unconfirmed batches, call groups that the portal
+paused because the carrier would refuse them, and those with calls that the calling rules never allow. For admins also
+suppression lists that end, or are old."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,10 +16,12 @@ from calls.models import (
     CallGroup,
     CarrierState,
     GroupState,
+    KeptBy,
     ListCategory,
     SuppressionList,
     User,
 )
+from calls.models.contacts import day_not_over
 
 COUNTED = 99
 """What waits is counted up to this."""
@@ -41,10 +44,22 @@ def stopped(user: User) -> QuerySet[CallGroup]:
     return groups.exclude(state_reason="")
 
 
+def never_allowed(user: User) -> QuerySet[CallGroup]:
+    """The running call groups with calls that the calling rules never allow, among those that `user` may see."""
+    groups = CallGroup.objects.visible_to(user).filter(ended_at=None, state=GroupState.RUNNING)
+    return groups.filter(pk__in=kept_for_good().values("call_group"))
+
+
+def kept_for_good() -> QuerySet[Batch]:
+    """The batches that calling hours keep, and would for ever."""
+    return Batch.objects.filter(state=BatchState.PENDING, kept_by=KeptBy.NEVER)
+
+
 def waiting(user: User) -> int:
     """How many batches and call groups wait for somebody, at most one more than COUNTED; costs one small query."""
-    batches, groups, lists = (rows.values_list("pk") for rows in (unconfirmed(user), stopped(user), old_lists(user)))
-    return len(batches.union(groups, lists, all=True)[: COUNTED + 1])
+    every = (unconfirmed(user), stopped(user), never_allowed(user), old_lists(user))
+    batches, *others = (rows.values_list("pk") for rows in every)
+    return len(batches.union(*others, all=True)[: COUNTED + 1])
 
 
 def old_lists(user: User) -> QuerySet[SuppressionList]:
@@ -55,7 +70,8 @@ def old_lists(user: User) -> QuerySet[SuppressionList]:
     if not user.has_perm("calls.change_suppressionlist"):
         return SuppressionList.objects.none()
     today = timezone.localdate()
-    register = Q(category=ListCategory.REGISTER, role="") & (Q(ends_on=None) | Q(ends_on__gte=today))
+    applies = Q(ends_on=None) | Q(ends_on__gte=day_not_over(timezone.now()))
+    register = Q(category=ListCategory.REGISTER, role="") & applies
     old = Q(scrubbed_on=None) | Q(scrubbed_on__lt=today - timedelta(days=SCRUB_DAYS))
     return SuppressionList.objects.filter(
         Q(ends_on__gte=today - END_NEAR, ends_on__lte=today + END_NEAR) | (register & old)

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import OuterRef, Subquery
 
-from calls.dialing.hours import Rule, in_days
+from calls.dialing.hours import HORIZON, Rule, in_days
 from calls.dialing.rules import digest_of, there
 from calls.exports.cells import plain
 from calls.models import Batch, Call, CallGroup, GroupState, KeptBy, PlannedCall, Sound, Traffic
@@ -49,6 +49,7 @@ class Checked:
     hours: str
     weekdays: str
     holidays: str
+    closed_days: str
     cap: str
     lists: list[str]
     override: Override | None
@@ -67,7 +68,6 @@ class Checked:
 
 @dataclass(frozen=True, kw_only=True)
 class _WithChecks:
-    group: CallGroup
     checks: list[Checked]
 
     @property
@@ -86,6 +86,7 @@ class Record(_WithChecks):
     """A call with what was checked: the last entry of `checks` is that of the hand-over that counts."""
 
     call: Call
+    group: CallGroup
     batch: Batch | None
     why: str
     """Why it was not handed over; empty if it was."""
@@ -93,7 +94,7 @@ class Record(_WithChecks):
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut(_WithChecks):
-    """A number that a call group left out, with what the plan checked, and the start if that left others out."""
+    """A number that a request left out, with what the plan checked, and the start if that left others out."""
 
     planned: PlannedCall
 
@@ -112,13 +113,12 @@ def record_of(call: Call, batch: Batch | None) -> Record:
 
 
 def left_out(planned: Iterable[PlannedCall]) -> Iterator[LeftOut]:
-    """These numbers of started requests, which come with their call groups, with what was checked."""
+    """These numbers, which come with their requests, with what was checked."""
     rules = {str(traffic): Rule.of(traffic) for traffic in Traffic}
     for each in planned:
-        group = each.request.call_group
-        assert group is not None  # noqa: S101 - only those of started requests are asked for
         entries = [there(entry, each.place, rules[entry["traffic"]]) for entry in each.request.rules]
-        yield LeftOut(planned=each, group=group, checks=[_checked(entry, group, {}) for entry in entries])
+        # Nothing was to be played yet.
+        yield LeftOut(planned=each, checks=[_checked(entry, CallGroup(), {}) for entry in entries])
 
 
 def _record(call: Call, batch: Batch | None, kept: dict[str, str]) -> Record:
@@ -163,6 +163,7 @@ def _checked(entry: dict[str, Any], group: CallGroup, kept: dict[str, str]) -> C
         hours=entry.get("hours", ""),
         weekdays=in_days(entry["weekdays"]) if "weekdays" in entry else "",
         holidays=_holidays(entry.get("holidays", False), holiday),
+        closed_days=_closed_days(entry["closed_days"], entry["closed"]) if "closed_days" in entry else "",
         cap=_cap(entry.get("cap")) if numbers_known else NOT_CHECKED,
         lists=[_list(each) for each in entry.get("lists", [])] if numbers_known else [NOT_CHECKED],
         override=_override(entry.get("override")),
@@ -182,10 +183,21 @@ def _holidays(looked_at: bool, holiday: str) -> str:
     return f"not called on them; that day was {holiday}" if holiday else "not called on them; it was none"
 
 
+def _closed_days(near: list[str], closed: list[str]) -> str:
+    """`not called on 24 Dec 2026, 25 Dec 2026; it was none of them`."""
+    if not near:
+        return f"there were none within {HORIZON.days} days of it"
+    them = f"it was {'none of them' if len(near) > 1 else 'another day'}"
+    return f"not called on {_days(near)}; {f'that day was {_days(closed)}' if closed else them}"
+
+
+def _days(days: Iterable[str]) -> str:
+    return ", ".join(f"{day.day} {day:%b %Y}" for day in map(date.fromisoformat, days))
+
+
 def _list(listed: dict[str, Any]) -> str:
     """`Do not call, version 12, scrubbed on 14 Mar 2026`."""
-    day = date.fromisoformat(listed["scrubbed_on"]) if listed.get("scrubbed_on") else None
-    scrubbed = f"scrubbed on {day.day} {day:%b %Y}" if day else "never scrubbed"
+    scrubbed = f"scrubbed on {_days([listed['scrubbed_on']])}" if listed.get("scrubbed_on") else "never scrubbed"
     return f"{listed.get('name', '')}, version {listed.get('version', 0)}, {scrubbed}"
 
 

@@ -33,7 +33,7 @@ def expected_end(group: CallGroup, now: datetime) -> datetime | None:
     if group.ended_at or not group.total:
         return None
     # Where the carrier waits for the scheduled time, the calls are handed over long before.
-    begins = max(group.due_at, group.schedule_time or group.due_at)
+    begins = group.begins_at
     done, elapsed = group.total - group.open, now - begins
     if now < begins or not done:
         return max(now, begins + takes(group.total, group.retries, get_carrier(group.carrier).cps))

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from calls.dialing.hours import HORIZON, in_words, their_clock
 from calls.dialing.situation import CarrierHealth, Situation
-from calls.models import Batch, CarrierBreaker, GroupState, Waits
+from calls.models import Batch, CarrierBreaker, GroupState, KeptBy, Waits
 from calls.obd.statuses import CANCELLED, REJECTED, UNCONFIRMED
 from calls.templatetags.portal import zone_of
 
@@ -159,10 +159,16 @@ def _unconfirmed(situation: Situation, otherwise: Sentence) -> str:
 
 
 def _running(situation: Situation) -> Sentence:
+    if situation.never:
+        return _never(situation, situation.never)
+    return _going_on(situation)
+
+
+def _going_on(situation: Situation) -> Sentence:
+    """What a running call group does apart from calls that the calling rules never allow."""
     group = situation.group
     if kept := situation.kept:
-        never = situation.never_opens
-        return Sentence(_never(situation, kept), "attention") if never else Sentence(_outside(situation, kept), "waits")
+        return Sentence(_outside(situation, kept), "waits")
     if situation.state == "scheduled":
         return Sentence(_scheduled(situation), "waits")
     if situation.pending:
@@ -179,16 +185,26 @@ def _running(situation: Situation) -> Sentence:
 
 
 def _scheduled(situation: Situation) -> str:
-    group, at = situation.group, when(situation.begins_at, situation.now)
+    group, at = situation.group, when(situation.group.begins_at, situation.now)
     one = group.total == 1
     if not group.total:
-        return f"Scheduled: the carrier is asked to call its group “{group.carrier_group}” {at}."
+        return _group_scheduled(situation, at)
     if group.waits == Waits.CARRIER and not group.held:
         first = "its call rings" if one else f"the first of {calls(group.total)} rings"
         return f"Scheduled with the carrier: {first} {at}; {'it' if one else 'they'} can't be taken back."
     if group.waits == Waits.CARRIER:
         return f"Scheduled with the carrier {at}; {calls(group.held)} {_are(group.held)} still to be handed over."
     return f"Scheduled: {'its call' if one else f'the first of {calls(group.total)}'} is handed over {at}."
+
+
+def _group_scheduled(situation: Situation, at: str) -> str:
+    """When calls to a contact group of the carrier begin, and whether the carrier has been asked for them."""
+    group = f"its group “{situation.group.carrier_group}”"
+    if situation.group.waits != Waits.CARRIER:
+        return f"Scheduled: the carrier is asked to call {group} {at}."
+    if situation.pending:
+        return f"Scheduled with the carrier {at}; it is still to be asked to call {group}."
+    return f"Scheduled with the carrier: it was asked to call {group} {at}; that can't be taken back."
 
 
 def _outside(situation: Situation, batch: Batch) -> str:
@@ -200,14 +216,17 @@ def _outside(situation: Situation, batch: Batch) -> str:
     return f"Outside calling hours: {held} {go} out from {at}{f' ({theirs})' if theirs else ''}."
 
 
-def _never(situation: Situation, batch: Batch) -> str:
-    """That the calling rules never let some calls go out, and what to do."""
-    group = situation.group
-    held = f"{calls(group.held)} {_are(group.held)} held" if group.total else "the request is held"
-    return (
+def _never(situation: Situation, batch: Batch) -> Sentence:
+    """That the calling rules never let some calls go out, and what to do; and what becomes of the others."""
+    group, pending = situation.group, situation.pending
+    alone = pending is None or pending.kept_by == KeptBy.NEVER
+    held = f"{calls(group.held)} {_are(group.held)} held" if alone else "those calls are held"
+    held = held if group.total else "the request is held"
+    text = (
         f"The calling rules allow no call in {in_words(batch.place)} within {HORIZON.days} days: {held}. Change the "
         "rules, override them for this call group, or cancel."
     )
+    return Sentence(text if alone else f"{text} {_going_on(situation).text}", "attention")
 
 
 def _waiting(situation: Situation, batch: Batch) -> Sentence:

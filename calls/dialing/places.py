@@ -34,6 +34,9 @@ AREA = 5
 AREAS = 1
 """The country code of North America: area codes are places there, whatever kind of phone it is."""
 
+MOBILE_AREAS = frozenset({52, 54, 55})
+"""The country codes of Mexico, Argentina and Brazil: their mobile phones have the area code of a town, too."""
+
 
 def place_of(number: str) -> str:
     """The place of a number (E.164)."""
@@ -121,6 +124,8 @@ def _of_country_code(code: int, prefixes: list[str]) -> Iterator[tuple[str, str,
         if is_area or (first and _tells_town(first) and all(map(_tells_town, found))):
             towns.add(prefix)
             everywhere[regions[prefix]].update(TIMEZONE_DATA[prefix])
+    for prefix, region in _areas_of_countries(prefixes) if code == AREAS else ():
+        yield prefix, region, tuple(everywhere[region])
     for prefix, region in regions.items():
         known = prefix in towns or not everywhere[region]
         yield prefix, region, TIMEZONE_DATA[prefix] if known else tuple(everywhere[region])
@@ -135,8 +140,26 @@ def _area(prefix: str) -> str:
     return ""
 
 
+def _areas_of_countries(prefixes: list[str]) -> Iterator[tuple[str, str]]:
+    """The North American area codes that are no places but belong to a country other than the main one.
+
+    Such as Canada's for mobile and satellite phones: without these, they would count as those of the main country.
+    """
+    main = COUNTRY_CODE_TO_REGION_CODE[AREAS][0]
+    known = {*prefixes}
+    for area in range(200, 1_000):
+        if f"{AREAS}{area}" in known:
+            continue
+        region = region_code_for_number(PhoneNumber(country_code=AREAS, national_number=area * 10_000_000 + 2_345_678))
+        if region and region != main:
+            yield f"{AREAS}{area}", region
+
+
 def _tells_town(number: PhoneNumber) -> bool:
-    return is_number_type_geographical(number_type(number), number.country_code or 0)
+    kind, code = number_type(number), number.country_code or 0
+    if kind == PhoneNumberType.MOBILE:
+        return code in MOBILE_AREAS
+    return is_number_type_geographical(kind, code)
 
 
 def _samples(code: int, prefix: str) -> Iterator[PhoneNumber]:

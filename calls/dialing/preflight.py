@@ -9,7 +9,7 @@ from django.conf import settings
 from calls.carriers import get_carrier
 from calls.dialing.estimate import batches_needed, takes
 from calls.dialing.explain import calls, clock
-from calls.dialing.hours import their_clock
+from calls.dialing.hours import HORIZON, in_words, their_clock
 from calls.dialing.places import UNKNOWN
 from calls.dialing.request import Options
 from calls.dialing.rules import Rules, rules_for, times
@@ -26,21 +26,25 @@ SENSIBLE_SECONDS = 60
 
 @dataclass(frozen=True)
 class Preflight:
-    """Figures and warnings (plain sentences). Times are aware."""
+    """Figures and warnings (plain sentences). Times are aware; None: the calling rules never allow it."""
 
     batches: int
-    begins: datetime
-    ends: datetime
+    begins: datetime | None
+    ends: datetime | None
     at_once: bool
     warnings: list[str]
 
 
 @dataclass(frozen=True)
 class _Openings:
-    """When phones may ring, by place, for calls that would ring from `checks.rings_at` on; `now` is aware."""
+    """When phones may ring, by place, for calls that would ring from `checks.rings_at` on; `now` is aware.
+
+    `never` has the places in which they may not ring at all.
+    """
 
     checks: Rules
     by_place: dict[str, datetime]
+    never: list[str]
     calls: dict[str, int]
     now: datetime
 
@@ -55,11 +59,11 @@ def preflight(request: CallRequest, now: datetime) -> Preflight:
     options = Options.from_json(request.options)
     checks = rules_for(options, now, get_carrier(settings.CARRIER))
     places = {UNKNOWN: 0} if options.carrier_group else request.places
-    opens = {place: checks.opening(place) or checks.rings_at for place in places}
-    openings = _Openings(checks, opens, places, now)
-    begins = min(opens.values(), default=checks.rings_at)
-    last = max(opens.values(), default=begins)
-    ends = last + checks.queue_at(last) + takes(request.callable, options.retries, checks.cps)
+    opens = {place: at for place in places if (at := checks.opening(place))}
+    openings = _Openings(checks, opens, [place for place in places if place not in opens], places, now)
+    default = None if openings.never else checks.rings_at
+    begins, last = min(opens.values(), default=default), max(opens.values(), default=default)
+    ends = last + checks.queue_at(last) + takes(request.callable, options.retries, checks.cps) if last else None
     batches = 1 if options.carrier_group else sum(map(batches_needed, places.values()))
     return Preflight(batches, begins, ends, begins == now, [*_warnings(request, options, openings)])
 
@@ -70,7 +74,8 @@ def _warnings(request: CallRequest, options: Options, openings: _Openings) -> It
     if options.carrier_group:
         yield (
             f"The carrier holds the contact group “{options.carrier_group}” and picks its numbers: the portal can "
-            "check neither duplicates nor suppression lists nor how many people are called."
+            "check neither duplicates nor suppression lists nor how many people are called, nor how often in a day. "
+            "It keeps calling hours by its own clock, not by those where people are."
         )
     if options.waits == Waits.CARRIER and (options.schedule_time or options.delay):
         yield "The carrier waits for the start: the calls are handed over at once and can't be cancelled then."
@@ -91,12 +96,24 @@ def _about_hours(options: Options, openings: _Openings) -> Iterator[str]:
         if kept[first] != kept[last]:
             wait += f", the last ones until {_until(openings, last)}"
         yield f"Outside calling hours: {wait}. People are called {rule.times}, by the clocks where they are."
+    if openings.never:
+        yield _never(options, openings)
     late = [place for place, opens in openings.by_place.items() if _is_too_long(options, openings, place, opens)]
     if late:
         yield (
             f"Calling hours ({rule.times}) end before all calls can be made: "
             "the others are held until they begin again."
         )
+
+
+def _never(options: Options, openings: _Openings) -> str:
+    """That people in some places can't be called at all, and what becomes of their calls."""
+    first, others = in_words(openings.never[0]), len(openings.never) - 1
+    where = f"{first} and {others} other place{'s' if others > 1 else ''}" if others else first
+    number = sum(openings.calls[place] for place in openings.never)
+    held = f"{calls(number)} {'is' if number == 1 else 'are'} held"
+    held = "the carrier is not asked" if options.carrier_group else held
+    return f"The calling rules allow no call in {where} within {HORIZON.days} days: {held} until they are changed."
 
 
 def _who_waits(options: Options, openings: _Openings) -> str:

@@ -55,6 +55,9 @@ LISTED_EXPIRES = timedelta(days=3)
 SILENT = timedelta(hours=1)
 """A carrier that answered about calls so shortly before may have them still, though it can't be asked just now."""
 
+MOST_KEYS = 40
+"""Pressed keys that are kept of a call."""
+
 UNSETTLED = (BatchState.UNCONFIRMED, BatchState.PENDING)
 """What a callback settles: by that the carrier took it."""
 
@@ -307,8 +310,8 @@ def called_back(batch_id: int, report: Report) -> bool:
     named = _named(batch, report)
     if named is None if batch.last else not report.number:
         return False
-    if named and named.status in FINAL and report.digits and not named.digits:
-        _learn_keys(named, report.digits)
+    if named and named.status in FINAL and report.digits[:MOST_KEYS] not in named.digits:
+        _learn_keys(named, report.digits[:MOST_KEYS])
     if named and batch.state not in UNSETTLED and not (named.status not in FINAL and _change(named, report).is_news):
         return True
     with transaction.atomic():
@@ -327,10 +330,13 @@ def called_back(batch_id: int, report: Report) -> bool:
 
 
 def _learn_keys(call: Call, digits: str) -> None:
-    """Keep the keys that the carrier tells after a call's end: one of them may mean that nobody calls there again."""
+    """Keep the keys that the carrier tells after a call's end, besides those known: one may mean to call no more."""
     with transaction.atomic():
         locked(call.call_group_id)
-        Call.objects.filter(pk=call.pk, digits="").update(digits=digits[:40])
+        call.refresh_from_db(fields=["digits"])
+        if digits not in call.digits:
+            known = "" if call.digits in digits else call.digits
+            Call.objects.filter(pk=call.pk).update(digits=f"{known}{digits}"[-MOST_KEYS:])
 
 
 def _named(batch: Batch, report: Report) -> Call | None:

@@ -13,7 +13,6 @@ from typing import Any, Self
 
 from django.db import connection
 from django.db.models import F, FilteredRelation, Q, QuerySet, Sum
-from django.utils import timezone
 
 from calls.carriers.base import Carrier
 from calls.dialing.changes import PORTAL, calls_of, move
@@ -88,7 +87,7 @@ class Rules:
     ) -> Self:
         """The rules as they are now. Where the cap allows fewer attempts than were asked for, there are fewer."""
         rule = Rule.of(traffic)
-        lists = SuppressionList.objects.applying(traffic, timezone.localdate(rings_at)).order_by("pk").in_bulk()
+        lists = SuppressionList.objects.applying(traffic, rings_at).order_by("pk").in_bulk()
         if rule.cap is not None:
             retries = min(retries, max(rule.cap - 1, 0))
         return cls(rule, lists, rings_at, retries, carrier.retry_gap, carrier.cps, queue)
@@ -389,6 +388,7 @@ def checked(group: CallGroup, batch: Batch, rules: Rules, now: datetime) -> dict
         "weekdays": sorted(rule.weekdays),
         "holidays": rule.holidays,
         "holiday": rule.holiday(place, rules.rings_at),
+        **_closed_days(rules, place),
         "numbers_known": numbers_known,
         "cap": rule.cap if numbers_known else None,
         "retries": group.retries if overridden else rules.retries,
@@ -404,14 +404,28 @@ def planned(rules: Rules, now: datetime) -> dict[str, Any]:
     It holds for numbers in many places: :func:`there` adds what concerns one.
     """
     entry = checked(CallGroup(), Batch(first=1, last=1, place=""), rules, now)
-    return entry | {"local": {}, "holiday": "", "played": None}
+    return entry | {"local": {}, "holiday": "", "closed": [], "played": None}
 
 
 def there(entry: dict[str, Any], place: str, rule: Rule) -> dict[str, Any]:
     """What was checked of a plan, with what clocks and calendars in `place` said; `rule` is one of its traffic type."""
     at = datetime.fromisoformat(entry["rings_at"])
     rule = replace(rule, holidays=entry["holidays"])
-    return entry | {"place": place, "local": rule.local(place, at), "holiday": rule.holiday(place, at)}
+    days = {f"{at.astimezone(zone):%Y-%m-%d}" for zone in rule.clocks(place)}
+    closed = [day for day in entry["closed_days"] if day in days]
+    facts = {"local": rule.local(place, at), "holiday": rule.holiday(place, at), "closed": closed}
+    return entry | {"place": place} | facts
+
+
+def _closed_days(rules: Rules, place: str) -> dict[str, list[str]]:
+    """The further closed days near those on which phones would ring there, and those of them on which they would."""
+    moments = (rules.rings_at, rules.rings_at + rules.span)
+    days = {at.astimezone(zone).date() for zone in rules.rule.clocks(place) for at in moments}
+    near = [day for day in sorted(rules.rule.closed) if min(days) - HORIZON <= day <= max(days) + HORIZON]
+    return {
+        "closed_days": [day.isoformat() for day in near],
+        "closed": [day.isoformat() for day in near if day in days],
+    }
 
 
 def _listed(each: SuppressionList) -> dict[str, Any]:

@@ -71,6 +71,8 @@ class Situation:
     tally: dict[str, int] = field(default_factory=dict)
     seconds: int = 0
     pending: Batch | None = None
+    never: Batch | None = None
+    """One that calling hours keep for good, perhaps while others go on."""
     unconfirmed: Batch | None = None
     health: CarrierHealth | None = None
     worker_alive: bool = True
@@ -90,7 +92,7 @@ class Situation:
         group = self.group
         if group.ended_at:
             return "cancelled" if group.state == GroupState.CANCELLED else "finished"
-        if group.state == GroupState.RUNNING and self.begins_at > self.now:
+        if group.state == GroupState.RUNNING and group.begins_at > self.now:
             return "scheduled"
         return group.state
 
@@ -99,17 +101,6 @@ class Situation:
         """The batch that goes out next, if calling hours keep it; None if they keep nothing, or other batches go on."""
         batch = self.pending
         return batch if batch and batch.kept_by in KeptBy.values and batch.due_at > self.now else None
-
-    @property
-    def never_opens(self) -> bool:
-        """Whether calling hours keep calls to people whom they never allow to be called."""
-        return bool(self.kept and self.kept.kept_by == KeptBy.NEVER)
-
-    @property
-    def begins_at(self) -> datetime:
-        """When the first phone may ring, whoever waits for it."""
-        group = self.group
-        return max(group.due_at, group.schedule_time or group.due_at)
 
     @property
     def done(self) -> int:
@@ -139,7 +130,7 @@ class Situation:
     @property
     def needs_attention(self) -> bool:
         """Whether it goes on only when somebody acts."""
-        stuck = self.refused_by_carrier or (self.group.state == GroupState.RUNNING and self.never_opens)
+        stuck = self.refused_by_carrier or (self.group.state == GroupState.RUNNING and self.never)
         return bool(self.unconfirmed or self.count(UNCONFIRMED) or stuck)
 
     @property
@@ -173,7 +164,7 @@ class Situation:
     def expected_end(self) -> datetime | None:
         """About when it will have ended, to the minute; None while that depends on others, or nothing tells."""
         waits = self.group.state != GroupState.RUNNING or self.unconfirmed or (self.health and self.health.down)
-        end = None if waits or self.never_opens else expected_end(self.group, self.now)
+        end = None if waits or self.never else expected_end(self.group, self.now)
         if end and self.kept:
             end = max(end, self.kept.due_at + takes(self.group.held, self.group.retries))
         return (end + timedelta(seconds=59)).replace(second=0, microsecond=0) if end else None
@@ -190,6 +181,7 @@ def situations(groups: Iterable[CallGroup], now: datetime, *, worker_alive: bool
         seconds[group_id] += talked if status == COMPLETED else 0
     unfinished = [group.pk for group in groups if not group.ended_at]
     pending = _first_batches(unfinished, BatchState.PENDING)
+    never = _first_batches([*pending], BatchState.PENDING, kept_by=KeptBy.NEVER)
     unconfirmed = _first_batches(unfinished, BatchState.UNCONFIRMED)
     health = carriers_health(group.carrier for group in groups) if unfinished else {}
     return [
@@ -199,6 +191,7 @@ def situations(groups: Iterable[CallGroup], now: datetime, *, worker_alive: bool
             tally=counts[group.pk],
             seconds=seconds[group.pk],
             pending=pending.get(group.pk),
+            never=never.get(group.pk),
             unconfirmed=unconfirmed.get(group.pk),
             health=health.get(group.carrier),
             worker_alive=worker_alive,
@@ -207,10 +200,10 @@ def situations(groups: Iterable[CallGroup], now: datetime, *, worker_alive: bool
     ]
 
 
-def _first_batches(groups: list[int], state: BatchState) -> dict[int, Batch]:
+def _first_batches(groups: list[int], state: BatchState, **more: str) -> dict[int, Batch]:
     """The batch in this state that is due first, of each call group that has one."""
     if not groups:
         return {}
-    batches = Batch.objects.filter(call_group__in=groups, state=state)
+    batches = Batch.objects.filter(call_group__in=groups, state=state, **more)
     first = batches.order_by("call_group", "due_at", "first").distinct("call_group")
     return {batch.call_group_id: batch for batch in first}

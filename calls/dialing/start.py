@@ -21,6 +21,7 @@ from calls.dialing.locks import locked
 from calls.dialing.places import UNKNOWN, place_of
 from calls.dialing.request import Options
 from calls.models import (
+    IVR,
     APIKey,
     Batch,
     CallGroup,
@@ -225,6 +226,7 @@ def _call_group(
         traffic=options.traffic,
         campaign=options.campaign,
         play=options.play,
+        opt_out_key=IVR.objects.opt_out_key(options.play),
         message=options.message,
         retries=options.retries,
         newgroup=options.newgroup,

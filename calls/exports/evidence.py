@@ -14,7 +14,8 @@ HEADINGS = (
     "record", "OBD ID or call group", "number", "created", "campaign", "started by", "with API key",
     "status", "carrier's word", "sent", "answered", "ended", "duration (s)", "keys pressed", "why not called",
     "hand-overs", "checked", "rings from", "traffic type", "local time there", "place", "hours", "weekdays", "holidays",
-    "calls a day", "suppression lists", "override", "heard", "SHA-256 of what was played", "is it the same today",
+    "further days without calls", "calls a day", "suppression lists", "override", "heard",
+    "SHA-256 of what was played", "is it the same today",
 )  # fmt: skip
 
 AT_ONCE = 500
@@ -67,7 +68,8 @@ def _of_call(record: Record) -> Iterator[tuple[Any, ...]]:
 def _of_check(checked: Checked) -> tuple[Any, ...]:
     return (
         checked.at, checked.rings_at, checked.traffic, "; ".join(checked.local), checked.place, checked.hours,
-        checked.weekdays, checked.holidays, checked.cap, "; ".join(checked.lists), checked.override,
+        checked.weekdays, checked.holidays, checked.closed_days, checked.cap, "; ".join(checked.lists),
+        checked.override,
     )  # fmt: skip
 
 
@@ -78,8 +80,10 @@ def _heard(checked: Checked, group: CallGroup) -> tuple[Any, ...]:
 
 def _of_left_out(left: LeftOut) -> Iterator[tuple[Any, ...]]:
     planned = left.planned
+    request = planned.request
     told = (
-        left.group.pk, planned.number, planned.request.created_at, *_of_group(left.group),
+        request.call_group_id or "none: nobody was called", planned.number, request.created_at,
+        request.options["campaign"], request.owner, request.api_key,
         "", "", "", "", "", "", "", planned.reason, "",
     )  # fmt: skip
     yield _padded(LEFT_OUT[Outcome(planned.outcome)], *told, *(_of_check(left.last) if left.last else ()))

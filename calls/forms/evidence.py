@@ -5,11 +5,11 @@ from operator import or_
 
 from django import forms
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from calls.contacts.numbers import NumberError, normalise
 from calls.forms.filters import Period
-from calls.models import Call, Outcome, PlannedCall, Suppression
+from calls.models import Call, Outcome, PlannedCall, RequestState, Suppression
 
 TIMES = ("created_at", "handed_over_at", "answered_at", "ended_at")
 """When something was done to a call: it may have been scheduled, or held, for weeks before it rang."""
@@ -41,15 +41,16 @@ class EvidenceForm(Period):
     def left_out(self) -> QuerySet[PlannedCall]:
         """Where a started call group left the number out: it is suppressed, was called often enough, or never may be.
 
-        A whole number is invalid only where the calling hours never allow a call.
+        And where a program asked for nobody else. A whole number is invalid only where the calling hours never allow a
+        call.
         """
         found = PlannedCall.objects.filter(
             self.within("request__created_at") | self.within("request__call_group__created_at"),
+            Q(request__call_group__isnull=False) | Q(request__state=RequestState.REFUSED),
             number=self.cleaned_data["number"],
             outcome__in=[Outcome.SUPPRESSED.value, Outcome.CAPPED.value, Outcome.INVALID.value],
-            request__call_group__isnull=False,
         )
-        found = found.select_related("request__call_group__owner", "request__call_group__api_key")
+        found = found.select_related("request__owner", "request__api_key")
         return found.defer("request__typed").order_by("-request__created_at", "-pk")
 
     def suppressions(self) -> QuerySet[Suppression]:

@@ -4,10 +4,22 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, TypeVar
 
 from django import forms
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.db.models import (
+    DateTimeField,
+    DurationField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    Model,
+    OuterRef,
+    Q,
+    QuerySet,
+    Value,
+)
 from django.utils import timezone
 
 from calls.contacts.search import digits_of, with_digits
+from calls.dialing.attention import kept_for_good
 from calls.models import Batch, BatchState, Call, CallGroup, GroupState, User
 from calls.obd.statuses import Status
 from calls.templatetags.looks import STATUS_ORDER, look_of
@@ -245,20 +257,23 @@ class CallGroupsFilter(Period):
 
 def in_state(state: str, now: datetime) -> Q:
     """Call groups that are in one of `STATES` at `now` (aware); see dialing.situation."""
-    later = Q(due_at__gt=now) | Q(schedule_time__gt=now)
+    delay = ExpressionWrapper(F("delay") * Value(timedelta(seconds=1)), DurationField())
+    begun = ExpressionWrapper(Value(now) - delay, DateTimeField())
+    later = Q(due_at__gt=now) | Q(schedule_time__gt=begun)
     match state:
         case "scheduled":
             return Q(ended_at=None, state=GroupState.RUNNING) & later
         case "running":
             # Not "not later": nothing is later than no schedule.
-            soon = Q(due_at__lte=now) & (Q(schedule_time=None) | Q(schedule_time__lte=now))
+            soon = Q(due_at__lte=now) & (Q(schedule_time=None) | Q(schedule_time__lte=begun))
             return Q(ended_at=None, state=GroupState.RUNNING) & soon
         case "paused":
             return Q(ended_at=None, state=GroupState.PAUSED)
         case "attention":
             unconfirmed = Batch.objects.filter(call_group=OuterRef("pk"), state=BatchState.UNCONFIRMED)
             refused = Q(state=GroupState.PAUSED, state_by=None) & ~Q(state_reason="")
-            return Q(ended_at=None) & (Q(Exists(unconfirmed)) | refused)
+            never = Q(Exists(kept_for_good().filter(call_group=OuterRef("pk"))), state=GroupState.RUNNING)
+            return Q(ended_at=None) & (Q(Exists(unconfirmed)) | refused | never)
         case "cancelled":
             return Q(state=GroupState.CANCELLED)
         case _:

@@ -39,6 +39,8 @@ class SuppressionListForm(forms.ModelForm):  # type: ignore[type-arg]  # takes n
         super().__init__(*args, **options)
         if self.instance.role:
             del self.fields["ends_on"]  # people who asked not to be called asked for good
+        if not self.instance.takes_imports:
+            del self.fields["promotional_only"]  # and whoever opted out, or is DND at the carrier, gets no call at all
 
     def validate_unique(self) -> None:
         """Say which name is taken, instead of Django's general words."""

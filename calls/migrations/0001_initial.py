@@ -286,6 +286,15 @@ class Migration(migrations.Migration):
                 ),
                 ("campaign", models.CharField(blank=True, max_length=100)),
                 ("play", models.CharField(blank=True, help_text="`123.sound` or `1234.ivr`.", max_length=30)),
+                (
+                    "opt_out_key",
+                    models.CharField(
+                        blank=True,
+                        db_default="",
+                        help_text="That of the IVR when these calls were started.",
+                        max_length=1,
+                    ),
+                ),
                 ("message", models.TextField(blank=True)),
                 ("retries", models.PositiveSmallIntegerField(default=0)),
                 ("newgroup", models.BooleanField(default=True)),
@@ -594,6 +603,7 @@ class Migration(migrations.Migration):
                             ("started", "Started"),
                             ("cancelled", "Cancelled"),
                             ("failed", "Failed"),
+                            ("refused", "Refused"),
                         ],
                         default="planning",
                         max_length=10,
@@ -1264,7 +1274,7 @@ class Migration(migrations.Migration):
                     "ends_on",
                     models.DateField(
                         blank=True,
-                        help_text="The last day on which it keeps calls away; empty: for good. From the next day on its numbers are called again.",
+                        help_text="The last day on which it keeps calls away; empty: for good. Once that day is over everywhere on earth, its numbers are called again.",
                         null=True,
                         verbose_name="applies until",
                     ),
@@ -1625,8 +1635,8 @@ class Migration(migrations.Migration):
             trigger=pgtrigger.compiler.Trigger(
                 name="suppress_at_once",
                 sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func="\n    IF NOT EXISTS (SELECT FROM new_rows WHERE digits <> '' OR status = 'DND') THEN\n        RETURN NULL;\n    END IF;\n    WITH found AS MATERIALIZED (\n        SELECT c.number, c.call_group_id, c.n, 'opt_out' AS role,\n            'Pressed ' || i.opt_out_key || ' in ' || g.play || ', which means: call me no more.' AS reason\n        FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id JOIN calls_callgroup AS g ON g.id = c.call_group_id\n        JOIN calls_ivr AS i ON g.play = i.number || '.ivr'\n        WHERE c.digits <> o.digits AND i.opt_out_key <> '' AND strpos(c.digits, i.opt_out_key) > 0\n        UNION ALL\n        SELECT c.number, c.call_group_id, c.n, 'carrier', 'The carrier reports it as DND.'\n        FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id\n        WHERE c.status = 'DND' AND o.status <> 'DND' AND c.handed_over_at IS NOT NULL\n    ), list AS MATERIALIZED (\n        SELECT id, role FROM calls_suppressionlist WHERE role IN ('opt_out', 'carrier') AND EXISTS (SELECT FROM found)\n        ORDER BY id FOR NO KEY UPDATE\n    )\n    INSERT INTO calls_suppression (list_id, number, reason, source, added_at)\n    SELECT list.id, found.number, found.reason, 'call ' || found.call_group_id || '-' || found.n, clock_timestamp()\n    FROM found JOIN list ON list.role = found.role\n    WHERE found.number ~ '^[+][0-9]{7,15}$'\n    ON CONFLICT (number, list_id) DO NOTHING;\n    RETURN NULL;\n",
-                    hash="3ca6697b1998bb26b1a2ad50c5982e8d1f842a56",
+                    func="\n    IF NOT EXISTS (SELECT FROM new_rows WHERE digits <> '' OR status = 'DND') THEN\n        RETURN NULL;\n    END IF;\n    WITH found AS MATERIALIZED (\n        SELECT c.number, c.call_group_id, c.n, 'opt_out' AS role,\n            'Pressed ' || k.key || ' in ' || g.play || ', which means: call me no more.' AS reason\n        FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id JOIN calls_callgroup AS g ON g.id = c.call_group_id\n        LEFT JOIN calls_ivr AS i ON g.play = i.number || '.ivr'\n        CROSS JOIN LATERAL (VALUES (g.opt_out_key), (i.opt_out_key)) AS k (key)\n        WHERE c.digits <> o.digits AND k.key <> '' AND strpos(c.digits, k.key) > 0\n        UNION ALL\n        SELECT c.number, c.call_group_id, c.n, 'carrier', 'The carrier reports it as DND.'\n        FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id\n        WHERE c.status = 'DND' AND o.status <> 'DND' AND c.handed_over_at IS NOT NULL\n    ), list AS MATERIALIZED (\n        SELECT id, role FROM calls_suppressionlist WHERE role IN ('opt_out', 'carrier') AND EXISTS (SELECT FROM found)\n        ORDER BY id FOR NO KEY UPDATE\n    )\n    INSERT INTO calls_suppression (list_id, number, reason, source, added_at)\n    SELECT list.id, found.number, found.reason, 'call ' || found.call_group_id || '-' || found.n, clock_timestamp()\n    FROM found JOIN list ON list.role = found.role\n    WHERE found.number ~ '^[+][0-9]{7,15}$'\n    ON CONFLICT (number, list_id) DO NOTHING;\n    RETURN NULL;\n",
+                    hash="ffe1aeb65574185896542790f8ebdda1a49c847f",
                     level="STATEMENT",
                     operation="UPDATE",
                     pgid="pgtrigger_suppress_at_once_2216d",
@@ -1660,6 +1670,14 @@ class Migration(migrations.Migration):
                 condition=models.Q(("state", "pending"), models.Q(("kept_by", ""), _negated=True)),
                 fields=["kept_under"],
                 name="batch_kept",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="batch",
+            index=models.Index(
+                condition=models.Q(("kept_by", "never"), ("state", "pending")),
+                fields=["call_group", "due_at", "first"],
+                name="batch_kept_for_good",
             ),
         ),
         migrations.AddIndex(
@@ -1846,6 +1864,13 @@ class Migration(migrations.Migration):
             model_name="suppressionlist",
             constraint=models.UniqueConstraint(
                 condition=models.Q(("role", ""), _negated=True), fields=("role",), name="suppression_list_of_role"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="suppressionlist",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("promotional_only", False), ("role__in", ["", "manual"]), _connector="OR"),
+                name="suppression_list_keeps_all_away",
             ),
         ),
         migrations.AddIndex(

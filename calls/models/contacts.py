@@ -1,6 +1,7 @@
 """Contact groups and their contacts; suppression lists and the numbers on them."""
 
-from datetime import date
+from datetime import date, datetime, timedelta
+from datetime import timezone as tzoffset
 from typing import Self
 
 import pgtrigger
@@ -127,12 +128,24 @@ class ListCategory(models.TextChoices):
     OTHER = "other", "Other"
 
 
+LAST_ZONE = tzoffset(timedelta(hours=-12))
+"""Where each day ends last: of the clocks on earth none is further behind."""
+
+
+def day_not_over(at: datetime) -> date:
+    """The earliest day that it still is anywhere on earth at `at` (aware)."""
+    return at.astimezone(LAST_ZONE).date()
+
+
 class SuppressionListQuerySet(models.QuerySet["SuppressionList"]):
     """Suppression lists as far as they apply."""
 
-    def applying(self, traffic: str, on: date) -> Self:
-        """The lists that keep calls of this traffic type away on that day (of the portal's time zone)."""
-        lists = self.filter(models.Q(ends_on=None) | models.Q(ends_on__gte=on))
+    def applying(self, traffic: str, at: datetime) -> Self:
+        """The lists that keep calls of this traffic type away at `at` (aware): on their last day, wherever it still is.
+
+        So no clock of a called person matters, nor the portal's.
+        """
+        lists = self.filter(models.Q(ends_on=None) | models.Q(ends_on__gte=day_not_over(at)))
         return lists if traffic == Traffic.PROMOTIONAL else lists.filter(promotional_only=False)
 
 
@@ -150,8 +163,8 @@ class SuppressionList(models.Model):
         "applies until",
         null=True,
         blank=True,
-        help_text="The last day on which it keeps calls away; empty: for good. From the next day on its numbers are "
-        "called again.",
+        help_text="The last day on which it keeps calls away; empty: for good. Once that day is over everywhere on "
+        "earth, its numbers are called again.",
     )
     promotional_only = models.BooleanField(
         "only for promotional calls",
@@ -170,7 +183,11 @@ class SuppressionList(models.Model):
     class Meta:
         ordering = ["name"]
         constraints = [
-            models.UniqueConstraint(fields=["role"], condition=~models.Q(role=""), name="suppression_list_of_role")
+            models.UniqueConstraint(fields=["role"], condition=~models.Q(role=""), name="suppression_list_of_role"),
+            models.CheckConstraint(
+                condition=models.Q(promotional_only=False) | models.Q(role__in=["", "manual"]),
+                name="suppression_list_keeps_all_away",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -178,8 +195,8 @@ class SuppressionList(models.Model):
 
     @property
     def ended(self) -> bool:
-        """Whether its last day is over, in the portal's time zone."""
-        return self.ends_on is not None and self.ends_on < timezone.localdate()
+        """Whether its last day is over, everywhere on earth."""
+        return self.ends_on is not None and self.ends_on < day_not_over(timezone.now())
 
     @property
     def scrub_age(self) -> int | None:

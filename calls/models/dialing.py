@@ -5,6 +5,7 @@ rule 4 (counting is never done at read time) are held here by constraints and tr
 """
 
 import uuid
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 import pgtrigger
@@ -25,7 +26,7 @@ FINAL_SQL = ", ".join(f"'{status}'" for status in sorted(FINAL))
 
 
 class RequestState(models.TextChoices):
-    """How far a call request from the browser is."""
+    """How far a call request is. A program's is refused if none of its numbers may be called: that stays on record."""
 
     PLANNING = "planning"
     PLANNED = "planned"
@@ -33,6 +34,7 @@ class RequestState(models.TextChoices):
     STARTED = "started"
     CANCELLED = "cancelled"
     FAILED = "failed"
+    REFUSED = "refused"
 
 
 class CallRequestQuerySet(models.QuerySet["CallRequest"]):
@@ -44,9 +46,10 @@ class CallRequestQuerySet(models.QuerySet["CallRequest"]):
 
 
 class CallRequest(models.Model):
-    """What somebody asked for in the browser, its plan, and the call group that it became.
+    """What somebody asked for, its plan, and the call group that it became.
 
-    The plan's numbers are :class:`PlannedCall` rows; confirming it starts what is `callable` there.
+    The plan's numbers are :class:`PlannedCall` rows; confirming it starts what is `callable` there. Of numbers that a
+    program asked for by themselves only those that were left out are there.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -175,6 +178,9 @@ class CallGroup(models.Model):
     traffic = models.CharField("traffic type", max_length=15, choices=Traffic, default=Traffic.PROMOTIONAL)
     campaign = models.CharField(max_length=100, blank=True)
     play = models.CharField(max_length=30, blank=True, help_text="`123.sound` or `1234.ivr`.")
+    opt_out_key = models.CharField(
+        max_length=1, blank=True, db_default="", help_text="That of the IVR when these calls were started."
+    )
     message = models.TextField(blank=True)
     retries = models.PositiveSmallIntegerField(default=0)
     newgroup = models.BooleanField(default=True)
@@ -233,6 +239,12 @@ class CallGroup(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk} {self.campaign}".strip()
+
+    @property
+    def begins_at(self) -> datetime:
+        """When the first phone may ring (aware), whoever waits for it: the delay comes after the scheduled time."""
+        scheduled = self.schedule_time + timedelta(seconds=self.delay) if self.schedule_time else self.due_at
+        return max(self.due_at, scheduled)
 
     @property
     def heard(self) -> str:
@@ -340,6 +352,11 @@ class Batch(models.Model):
             models.Index(
                 fields=["kept_under"], condition=models.Q(state="pending") & ~models.Q(kept_by=""), name="batch_kept"
             ),
+            models.Index(
+                fields=["call_group", "due_at", "first"],
+                condition=models.Q(state="pending", kept_by="never"),
+                name="batch_kept_for_good",
+            ),
             models.Index(fields=["call_group", "first"], condition=~models.Q(settled=""), name="batch_settled"),
         ]
 
@@ -432,10 +449,11 @@ SUPPRESS_SQL = """
     END IF;
     WITH found AS MATERIALIZED (
         SELECT c.number, c.call_group_id, c.n, 'opt_out' AS role,
-            'Pressed ' || i.opt_out_key || ' in ' || g.play || ', which means: call me no more.' AS reason
+            'Pressed ' || k.key || ' in ' || g.play || ', which means: call me no more.' AS reason
         FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id JOIN calls_callgroup AS g ON g.id = c.call_group_id
-        JOIN calls_ivr AS i ON g.play = i.number || '.ivr'
-        WHERE c.digits <> o.digits AND i.opt_out_key <> '' AND strpos(c.digits, i.opt_out_key) > 0
+        LEFT JOIN calls_ivr AS i ON g.play = i.number || '.ivr'
+        CROSS JOIN LATERAL (VALUES (g.opt_out_key), (i.opt_out_key)) AS k (key)
+        WHERE c.digits <> o.digits AND k.key <> '' AND strpos(c.digits, k.key) > 0
         UNION ALL
         SELECT c.number, c.call_group_id, c.n, 'carrier', 'The carrier reports it as DND.'
         FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id
@@ -452,6 +470,8 @@ SUPPRESS_SQL = """
     RETURN NULL;
 """
 """Suppress at once who pressed the opt-out key of an IVR, and whom the carrier reports as DND.
+
+Both the key that the IVR had when the calls were started and the one that it has today opt out.
 
 Both lists are locked first: whoever changes suppression lists does that, so that two never wait for each other. Where
 nobody is suppressed, nobody waits.

@@ -33,6 +33,12 @@ class IVRQuerySet(EnabledQuerySet):
     all_flag = "uses_all_ivrs"
     chosen = "ivrs"
 
+    def opt_out_key(self, play: str) -> str:
+        """The key that opts out in the IVR of that reference (`1234.ivr`); empty if none does, or it is no IVR."""
+        number, _, kind = play.partition(".")
+        key = self.filter(number=number).values_list("opt_out_key", flat=True).first() if kind == "ivr" else None
+        return key or ""
+
 
 def validate_keys(keys: Any) -> None:
     """Accept `{"1": "Confirms", ...}`: a phone's keys with what each one means."""

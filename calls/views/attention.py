@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from calls.dialing.attention import Unsettled, is_old, old_lists, stopped, unconfirmed
+from calls.dialing.attention import Unsettled, is_old, never_allowed, old_lists, stopped, unconfirmed
 from calls.dialing.explain import carrier_trouble, explain
 from calls.dialing.situation import carriers_health, situations
 from calls.forms.filters import CallsFilter
@@ -33,8 +33,11 @@ def attention(request: HttpRequest) -> HttpResponse:
     """What waits for somebody in all call groups that this user may see; refreshes itself for as long as it is open."""
     user, now = cast("User", request.user), timezone.now()
     page = keyset(unconfirmed(user).select_related("call_group"), request, "-id", size=BATCHES_ON_A_PAGE)
-    groups = list(stopped(user).select_related("owner", "state_by").order_by("-pk")[: STOPPED_SHOWN + 1])
+    found = (rows.select_related("owner", "state_by").order_by("-pk") for rows in (stopped(user), never_allowed(user)))
+    paused, never = (list(rows[: STOPPED_SHOWN + 1]) for rows in found)
+    groups = [*paused, *never]
     known = situations(groups, now, worker_alive=worker_alive()) if groups else []
+    told = [(each, explain(each)) for each in known]
     health = carriers_health({settings.CARRIER, *(batch.call_group.carrier for batch in page.rows)})
     troubles = {name: carrier_trouble(each, now) for name, each in health.items()}
     context: dict[str, Any] = {
@@ -43,12 +46,13 @@ def attention(request: HttpRequest) -> HttpResponse:
             Unsettled(batch, each.state if (each := health.get(batch.call_group.carrier)) else None, now)
             for batch in page.rows
         ],
-        "stopped": [(each, explain(each)) for each in known],
+        "stopped": told[: len(paused)],
+        "never": told[len(paused) :],
         "troubles": [text for text in troubles.values() if text],
         "lists": [(each, is_old(each)) for each in old_lists(user).order_by("ends_on", "name")[:LISTS_SHOWN]],
         "expired": _expired(user, now),
     }
-    context["nothing"] = not any(context[name] for name in ("rows", "stopped", "troubles", "lists", "expired"))
+    context["nothing"] = not any(context[name] for name in ("rows", "stopped", "never", "troubles", "lists", "expired"))
     return live(request, "attention/page.html", "waiting", context)
 
 

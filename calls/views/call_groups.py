@@ -182,13 +182,20 @@ def _summary(request: HttpRequest, group: CallGroup) -> Fragment:
         "more_unconfirmed": len(unconfirmed) > BATCHES_SHOWN,
         "refused": _refused(situation),
         "settled": list(group.batches.exclude(settled="").order_by("-first")[: BATCHES_SHOWN + 1]),
-        "can_pause": not group.ended_at and group.state == GroupState.RUNNING and (group.held or not group.total),
+        "can_pause": group.state == GroupState.RUNNING and _has_held(situation),
         "can_resume": not group.ended_at and group.state == GroupState.PAUSED,
         "can_override": request.user.has_perm("calls.override_rules") and can_override(group),
-        "can_cancel": not group.ended_at and group.state != GroupState.CANCELLED and (group.held or not group.total),
+        "can_cancel": group.state != GroupState.CANCELLED and _has_held(situation),
     }
     path = reverse("call_group_summary", args=[group.pk])
     return fragment_of(request, PAGE, "summary", context, path=path, filtered=False, final=bool(group.ended_at))
+
+
+def _has_held(situation: Situation) -> bool:
+    """Whether anything can still be kept from the carrier: calls, or the request for a contact group that it holds."""
+    group = situation.group
+    asked_for = not group.total and (situation.pending or situation.unconfirmed)
+    return not group.ended_at and bool(group.held or asked_for)
 
 
 def _legend(situation: Situation) -> list[dict[str, Any]]:

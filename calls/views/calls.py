@@ -142,15 +142,13 @@ def _suppressed(group: CallGroup, call: Call) -> Suppression | None:
     """The number's row on the list that this call brought it to, or would have: by a key press, or DND."""
     if call.status == Status.DND and call.handed_over_at:
         role = ListRole.CARRIER
-    elif call.digits and _opts_out(group.play, call.digits):
+    elif call.digits and _opts_out(group, call.digits):
         role = ListRole.OPT_OUT
     else:
         return None
     return Suppression.objects.filter(number=call.number, list__role=role).select_related("list").first()
 
 
-def _opts_out(play: str, digits: str) -> bool:
-    """Whether the opt-out key of this IVR is among the keys pressed."""
-    number, _, kind = play.partition(".")
-    ivr = IVR.objects.filter(number=number).first() if kind == "ivr" else None
-    return bool(ivr and ivr.opt_out_key and ivr.opt_out_key in digits)
+def _opts_out(group: CallGroup, digits: str) -> bool:
+    """Whether the opt-out key of the IVR, as it was when the calls were started or is today, is among those pressed."""
+    return any(key and key in digits for key in (group.opt_out_key, IVR.objects.opt_out_key(group.play)))

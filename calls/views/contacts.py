@@ -102,7 +102,7 @@ def contact_group(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _suppressed(numbers: list[str]) -> dict[str, list[str]]:
     """Which of the numbers are suppressed today, for calls of any traffic type, and the names of the lists."""
-    lists = SuppressionList.objects.applying(Traffic.PROMOTIONAL, timezone.localdate())
+    lists = SuppressionList.objects.applying(Traffic.PROMOTIONAL, timezone.now())
     found: dict[str, list[str]] = {}
     rows = Suppression.objects.filter(number__in=numbers, list__in=lists).order_by("list__name")
     for number, name in rows.values_list("number", "list__name"):

@@ -77,7 +77,8 @@ class TestEachFormat:
             method = given.pop("method")
             answer = program.ask(method, **given)
             well_formed(answer, wanted, 400 if answer.reply.status == "400" else 200)
-            assert len(answer.body) < 2_000
+            # What is no number has a row of its own.
+            assert len(answer.body) < (5_000 if name == "numbers" else 2_000)
 
     def test_hostile_names(self, program: Program, wanted: str) -> None:
         group = make_call_group(program.user, ["+442079460001"], campaign="<&>\"'", custom="")

@@ -8,15 +8,19 @@ from zoneinfo import ZoneInfo
 import pytest
 from auditlog.models import LogEntry
 from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from calls.api import describe
-from calls.models import Batch, Call, CallGroup, CallingRule, CallRequest, Idempotency, Suppression
+from calls.carriers.base import Order, OrderedCall
+from calls.carriers.obd import ObdCarrier
+from calls.models import Batch, Call, CallGroup, CallingRule, CallRequest, Idempotency, PlannedCall, Suppression
 from calls.models.contacts import Contact
 from calls.tasks import tidy
 from tests.api.asking import Program
 from tests.dialing.helpers import at_the_same_moment, freeze, jobs, ranges
-from tests.factories import make_group, make_ivr, make_sound, make_user, number
+from tests.factories import client_for, make_group, make_ivr, make_sound, make_user, number
+from tests.obd_server import KEY, ObdServer, Say
 
 pytestmark = pytest.mark.django_db
 
@@ -28,6 +32,11 @@ def program() -> Program:
 
 def rows(answer: Any) -> list[tuple[str, str, str]]:
     return [(row.id, row.mobile, row.status) for row in answer.reply.rows]
+
+
+def left_out() -> list[tuple[str, str, str]]:
+    """Number, reference and outcome of each number that is on record as not called."""
+    return list(PlannedCall.objects.order_by("position").values_list("number", "custom", "outcome"))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +147,53 @@ class TestNumbers:
         assert answer.message.startswith("numbers: none can be called; ")
         assert "suppression list" in answer.message
         assert "too short" in answer.message
+        assert rows(answer) == [("", "12", "INVALID"), ("", "442079460003", "DND")]
+        assert [row.custom for row in answer.reply.rows] == ["a", "b"]
         assert not CallGroup.objects.exists()
+        assert left_out() == [("12", "a", "invalid"), ("+442079460003", "b", "suppressed")]
+        request = CallRequest.objects.get()
+        assert (request.state, request.call_group, request.owner) == ("refused", None, program.user)
+
+    def test_who_is_left_out_stays_on_record(self, program: Program) -> None:
+        Suppression.objects.create(number=number(1), reason="Asked")
+        CallingRule.objects.update_or_create(traffic="promotional", defaults={"daily_cap": 1})
+        program.call(numbers=number(2))
+        Call.objects.update(handed_over_at=timezone.now(), rings=1)
+        assert not CallRequest.objects.exists()  # nobody was left out
+        answer = program.call(numbers=f"{number(0)},{number(1)},{number(2)},12,{number(0)}", custom="a,b,c,d,e")
+        assert [row.status for row in answer.reply.rows] == ["QUEUED", "DND", "CAPPED", "INVALID", "DUPLICATE"]
+        assert left_out() == [
+            (number(1), "b", "suppressed"), (number(2), "c", "capped"), ("12", "d", "invalid"),
+            (number(0), "e", "duplicate"),
+        ]  # fmt: skip
+        assert PlannedCall.objects.get(number=number(1)).reason == "On the suppression list “Do not call”: Asked"
+        request = CallRequest.objects.get()
+        assert (str(request.call_group_id), request.api_key) == (answer.reply.group_id, program.row)
+        counts = (request.callable, request.suppressed, request.capped, request.invalid, request.duplicate)
+        assert (request.state, request.seen, counts) == ("started", 5, (1, 1, 1, 1, 1))
+        page = client_for(program.user).get(f"/call-groups/{answer.reply.group_id}/dropped/suppressed/")
+        assert "“Do not call”: Asked" in page.content.decode()
+
+    def test_it_costs_two_queries_and_nothing_where_nobody_is_left_out(self, program: Program) -> None:
+        Suppression.objects.create(number=number(9), reason="Asked")
+        program.call(numbers=number(0))
+
+        def cost(numbers: str) -> int:
+            with CaptureQueriesContext(connection) as queries:
+                assert program.call(numbers=numbers, newgroup=1).http == 200
+            return len(queries)
+
+        assert cost(f"{number(1)},{number(9)},12") == cost(number(2)) + 2
+
+    def test_one_portal_says_it_and_another_understands(self, program: Program) -> None:
+        Suppression.objects.create(number=number(0), reason="Asked")
+        answer = program.call(numbers=f"{number(0)},{number(0)}", custom="12-1,12-2", format="json")
+        with ObdServer() as server:
+            carrier = ObdCarrier(server.url, KEY, timeout=5, connections=1, region="GB", zone=server.zone)
+            server.faults.append(Say(answer.body.encode(), answer.http, answer.headers["Content-Type"]))
+            accepted = carrier.place(Order(calls=[OrderedCall("12-1", number(0))], play="1.sound"))
+            carrier.close()
+        assert accepted.refused == {"12-1": "DND"}
 
     def test_jobs_are_made(self, program: Program) -> None:
         program.call()
@@ -199,9 +254,12 @@ class TestGroups:
     def test_nobody_in_it(self, program: Program) -> None:
         assert program.call(group=make_group("Empty").pk).http == 400
         Suppression.objects.create(number=number(0), reason="Asked")
+        assert not CallRequest.objects.exists()
         answer = program.call(group=make_group("Suppressed", 1).pk)
         assert (answer.http, answer.message) == (400, "group: no number of it can be called: 1 are suppressed")
-        assert not CallRequest.objects.exists()
+        assert (rows(answer), answer.reply.total) == ([("", number(0)[1:], "DND")], 1)
+        assert left_out() == [(number(0), "", "suppressed")]
+        assert CallRequest.objects.get().state == "refused"
 
     def test_several_customs(self, program: Program) -> None:
         assert program.call(group=make_group("Customers", 2).pk, custom="a,b").http == 400
@@ -341,6 +399,7 @@ class TestIdempotency:
 
     def test_an_error_can_be_corrected(self, program: Program) -> None:
         assert program.call(headers=self.same(), numbers="12").http == 400
+        assert not Idempotency.objects.exists()
         assert program.call(headers=self.same()).http == 200
 
     def test_after_a_day(self, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:

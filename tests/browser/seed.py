@@ -202,7 +202,7 @@ def suppression_lists(owner: User) -> tuple[SuppressionList, SuppressionList]:
         category="register",
         source="The regulator, by e-mail, each month",
         scrubbed_on=today - timedelta(days=42),
-        ends_on=today - timedelta(days=1),
+        ends_on=today - timedelta(days=2),
         promotional_only=True,
         created_by=owner,
     )

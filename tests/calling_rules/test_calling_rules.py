@@ -230,7 +230,7 @@ def test_a_number_of_no_known_place(web: Client) -> None:
 def test_a_number_on_lists(web: Client) -> None:
     ours = SuppressionList.objects.get(role=ListRole.MANUAL)
     register = SuppressionList.objects.create(name="Register", promotional_only=True)
-    ended = SuppressionList.objects.create(name="Ended", ends_on=timezone.localdate() - timedelta(days=1))
+    ended = SuppressionList.objects.create(name="Ended", ends_on=timezone.localdate() - timedelta(days=2))
     called = "+918123456789"
     for each in (register, ended):
         Suppression.objects.create(list=each, number=called, reason="x")

@@ -148,10 +148,9 @@ def test_an_unreadable_answer_says_nothing_of_kept_ones(server: ObdServer, carri
 
 def read(carrier: ObdCarrier, answer: Answer) -> CarrierError | None:
     try:
-        carrier._read(answer)
+        return carrier._read(answer)[1]
     except CarrierError as error:
         return error
-    return None
 
 
 # --- Retry-After -------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from calls.carriers.base import (
 )
 from calls.carriers.obd import ObdCarrier
 from calls.carriers.rows import Reader
-from calls.obd.replies import Row
+from calls.obd.replies import Reply, Row, render
 from tests.carriers.conftest import MakeCarrier
 from tests.factories import number
 from tests.obd_server import KEY, ObdServer, Refuse, Say
@@ -286,6 +286,45 @@ def test_compressed_answer(server: ObdServer, carrier: ObdCarrier) -> None:
     body = gzip.compress(b'{"status": "200", "message": "OK", "groupid": "5"}')
     server.faults.append(Say(body, headers=(("Content-Encoding", "gzip"),)))
     assert carrier.place(order()) == Accepted(group="5", message="OK")
+
+
+def none_called(*words: str, message: str = "numbers: none can be called", form: str = "json") -> Say:
+    """A refusal by another portal, with its word for each number."""
+    rows = tuple(Row("", number(i)[1:], word, custom=f"12-{i + 1}") for i, word in enumerate(words))
+    body, content_type = render(Reply("400", message, rows=rows), form)
+    return Say(body.encode(), 400, content_type)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_none_of_the_numbers_may_be_called(server: ObdServer, carrier: ObdCarrier, form: str) -> None:
+    server.faults.append(none_called("DND", "INVALID", "CAPPED", form=form))
+    accepted = carrier.place(order(3))
+    assert accepted.refused == {"12-1": "DND", "12-2": "INVALID", "12-3": "CAPPED"}
+    assert (accepted.ids, accepted.group, accepted.message) == ({}, "", "numbers: none can be called")
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "kind"),
+    [
+        (["DND", "DND"], "numbers: none", Refused),
+        (["DND", "DND", "REJECTED"], "play: no such sound", Refused),
+        (["DND", "DND", "QUEUED"], "numbers: odd", Refused),
+        ([], "numbers: none", Refused),
+        (["DND"] * 3, "No credit", Stopped),
+    ],
+)
+def test_refusals_that_are_not_about_every_number(
+    server: ObdServer, carrier: ObdCarrier, words: list[str], message: str, kind: type[CarrierError]
+) -> None:
+    server.faults.append(none_called(*words, message=message))
+    with pytest.raises(kind):
+        carrier.place(order(3))
+
+
+def test_a_refused_group_of_the_carriers_own(server: ObdServer, carrier: ObdCarrier) -> None:
+    server.faults.append(none_called())
+    with pytest.raises(Refused):
+        carrier.place(Order(calls=[], group="77", play="1.sound"))
 
 
 # --- Answers to voice.call: not taken, or not known --------------------------------------------------------------

@@ -201,7 +201,7 @@ def test_contacts_come_in_pages(client: Client) -> None:
 
 def test_suppressed_contacts_are_marked(client: Client, people: ContactGroup) -> None:
     register = SuppressionList.objects.create(name="Register", promotional_only=True)
-    ended = SuppressionList.objects.create(name="Last year's", ends_on=timezone.localdate() - timedelta(days=1))
+    ended = SuppressionList.objects.create(name="Last year's", ends_on=timezone.localdate() - timedelta(days=2))
     Suppression.objects.create(number=number(1), reason="Asked")
     Suppression.objects.create(list=register, number=number(1), reason="Registered")
     Suppression.objects.create(list=ended, number=number(2), reason="Asked")

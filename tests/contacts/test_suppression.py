@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from auditlog.models import LogEntry
+from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -56,7 +57,7 @@ def test_the_lists_say_where_they_come_from_how_old_they_are_and_how_long_they_a
     today = timezone.localdate()
     Suppression.objects.create(list=register, number=number(1), reason="Asked")
     SuppressionList.objects.filter(pk=register.pk).update(
-        source="The regulator", scrubbed_on=today - timedelta(days=42), ends_on=today - timedelta(days=1)
+        source="The regulator", scrubbed_on=today - timedelta(days=42), ends_on=today - timedelta(days=2)
     )
     page = text(client.get(LISTS))
     assert "Register Register of preferences (DND, NCPR, DNC) The regulator" in page
@@ -194,6 +195,25 @@ def test_the_portals_own_lists_apply_for_good(boss: Client, own: SuppressionList
     boss.post(url_of("_edit", own), {"name": "Never call", "category": "asked", "ends_on": "2020-01-01"})
     own.refresh_from_db()
     assert (own.name, own.ends_on, own.role) == ("Never call", None, ListRole.MANUAL)
+
+
+@pytest.mark.parametrize("role", [ListRole.OPT_OUT, ListRole.CARRIER])
+def test_who_opted_out_or_is_dnd_gets_no_call_of_any_type(boss: Client, role: ListRole) -> None:
+    listed = SuppressionList.objects.get(role=role)
+    page = boss.get(url_of("_edit", listed))
+    assert "promotional_only" not in page.content.decode()
+    assert "gets no call of any type" in text(page)
+    boss.post(url_of("_edit", listed), {"name": "Renamed", "category": "asked", "promotional_only": "on"})
+    listed.refresh_from_db()
+    assert (listed.name, listed.promotional_only) == ("Renamed", False)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        SuppressionList.objects.filter(role=role).update(promotional_only=True)
+
+
+def test_numbers_added_by_hand_may_be_called_with_other_calls(boss: Client, own: SuppressionList) -> None:
+    boss.post(url_of("_edit", own), {"name": "Do not call", "category": "asked", "promotional_only": "on"})
+    own.refresh_from_db()
+    assert own.promotional_only
 
 
 def test_deleting_a_list_says_that_its_numbers_can_be_called_again(boss: Client, register: SuppressionList) -> None:

@@ -13,6 +13,7 @@ from calls.carriers import get_carrier
 from calls.carriers.obd import ObdCarrier
 from calls.dialing import handover, progress
 from calls.models import Batch, BatchState, Call, CallGroup, CarrierState, GroupState, Suppression, Tally
+from calls.obd.replies import Reply, Row, render
 from tests.factories import make_call_group, make_user, number
 from tests.obd_server import KEY, Break, ObdServer, Refuse, Say
 
@@ -282,6 +283,24 @@ def test_what_was_perhaps_taken_is_never_sent_again(server: ObdServer, fault: Br
     assert tallies(group) == {"UNCONFIRMED": 3}
     assert len(server.requests("voice.call")) == (0 if fault is Break.BEFORE_READING else 1)
     assert group.ended_at is None
+
+
+def test_a_batch_of_numbers_that_may_not_be_called_stops_nothing(
+    server: ObdServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another portal answers 400 where all numbers of a request are on its lists."""
+    monkeypatch.setattr("calls.dialing.start.MAX_CALLS", 1)
+    group = started(3)
+    rows = (Row("", number(0)[1:], "DND", custom=f"{group.pk}-1"),)
+    body, content_type = render(Reply("400", "numbers: none can be called; on a suppression list", rows=rows), "json")
+    server.faults.append(Say(body.encode(), 400, content_type))
+    hand_over(group)
+    assert tallies(group) == {"DND": 1, "QUEUED": 2}
+    assert batch_states(group) == [BatchState.ACCEPTED] * 3
+    group.refresh_from_db()
+    assert group.state == GroupState.RUNNING
+    (listed,) = Suppression.objects.all()
+    assert (listed.number, listed.list.role, group.calls.get(n=1).rings) == (number(0), "carrier", 0)
 
 
 def test_failure_is_remembered_until_the_carrier_answers(server: ObdServer) -> None:

@@ -40,6 +40,42 @@ def test_a_mobile_phone_can_be_anywhere_in_its_country() -> None:
     assert len(zones(place_of("+79123456789"))) > 10
 
 
+@pytest.mark.parametrize(
+    ("called", "landline"), [("+628123456789", "+62213456789"), ("+6281112345678", "+62361123456")]
+)
+def test_mobile_phones_of_indonesia_have_no_area_codes(called: str, landline: str) -> None:
+    """Where phonenumbers counts mobile phones as geographic, for some had area codes once."""
+    assert zones(place_of(called)) == ("Asia/Jakarta", "Asia/Jayapura", "Asia/Makassar")
+    assert len(zones(place_of(landline))) == 1
+
+
+@pytest.mark.parametrize(
+    ("called", "place"), [("+5511961234567", "BR America/Sao_Paulo"), ("+526641234567", "MX America/Tijuana")]
+)
+def test_mobile_phones_with_area_codes_are_in_their_town(called: str, place: str) -> None:
+    assert place_of(called) == place
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("called", ["+16005550123", "+16225550123"])
+def test_numbers_of_canada_that_are_in_no_town_are_not_in_the_united_states(called: str) -> None:
+    place = place_of(called)
+    assert country(place) == "CA"
+    assert {"America/St_Johns", "America/Vancouver"} <= {*zones(place)}
+    assert "Pacific/Honolulu" not in zones(place)
+    assert places_by_sql([called]) == {called: place}
+
+
+def places_by_sql(called: list[str]) -> dict[str, str]:
+    """The place of each number, as the plan looks it up."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH {PLACES_SQL} SELECT number, {place_sql('number')} FROM unnest(%(numbers)s::text[]) AS u (number)",
+            {"numbers": called, **place_parameters()},
+        )
+        return dict(cursor.fetchall())
+
+
 def numbers_of_all_regions() -> list[str]:
     """Valid numbers near the examples that phonenumbers has for each region."""
     drawn = random.Random(5)
@@ -69,12 +105,7 @@ def clocks(names: tuple[str, ...]) -> set[object]:
 def test_sql_and_python_agree_with_phonenumbers_for_numbers_of_all_regions() -> None:
     called = numbers_of_all_regions()
     assert len(called) > 1_500
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH {PLACES_SQL} SELECT number, {place_sql('number')} FROM unnest(%(numbers)s::text[]) AS u (number)",
-            {"numbers": called, **place_parameters()},
-        )
-        by_sql = dict(cursor.fetchall())
+    by_sql = places_by_sql(called)
     assert by_sql == {each: place_of(each) for each in called}
     for each in called:
         parsed = phonenumbers.parse(each)

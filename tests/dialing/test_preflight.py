@@ -13,7 +13,7 @@ from calls.dialing.start import start
 from calls.models import Call, CallingRule, CallRequest, User, Waits
 from calls.obd.statuses import Status
 from tests.dialing.helpers import Carrier
-from tests.factories import make_call_group, make_request, make_sound, make_user, number
+from tests.factories import client_for, make_call_group, make_request, make_sound, make_user, number
 
 pytestmark = pytest.mark.django_db
 
@@ -70,6 +70,7 @@ def test_outside_calling_hours_of_the_people_called(operator: User, now: str, un
     rule = "People are called 09:00-21:00, by the clocks where they are."
     assert warning == f"Outside calling hours: all 3 calls wait until {until}. {rule}"
     assert not seen.at_once
+    assert seen.begins
     assert seen.begins.hour == 9
 
 
@@ -82,6 +83,7 @@ def test_each_place_has_its_window(operator: User) -> None:
     first, last = "14:30 IST (09:00 in Europe/London)", "19:30 IST (09:00 in America/New_York)"
     assert warning.startswith(f"Outside calling hours: 3 of 4 calls wait until {first}, the last ones until {last}.")
     assert (seen.begins, seen.at_once, seen.batches) == (NOON, True, 3)
+    assert seen.ends
     assert seen.ends > datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
 
 
@@ -154,6 +156,29 @@ def test_a_group_that_the_carrier_holds(operator: User) -> None:
     assert "“vip”" in warning
     assert "suppression lists" in warning
     assert "duplicates" in warning
+    assert "nor how often in a day. It keeps calling hours by its own clock, not by those where people are." in warning
+
+
+def test_rules_that_never_let_the_carrier_call_its_group(operator: User) -> None:
+    CallingRule.objects.update_or_create(traffic="promotional", defaults={"weekdays": []})
+    seen = look(operator, numbers=0, carrier_group="vip")
+    assert (seen.begins, seen.ends, seen.at_once) == (None, None, False)
+    assert seen.warnings[0] == (
+        "The calling rules allow no call in the portal's zone within 14 days: the carrier is not asked until they are "
+        "changed."
+    )
+
+
+def test_rules_that_never_allow_what_was_planned(operator: User) -> None:
+    request = make_request(operator, f"{number(1)}\n{number(2)}\n+12025550123", play="1.ivr")
+    CallingRule.objects.update_or_create(traffic="promotional", defaults={"weekdays": []})
+    (warning,) = preflight(request, NOON).warnings
+    assert warning == (
+        "The calling rules allow no call in Europe/London and 1 other place within 14 days: 3 calls are held until "
+        "they are changed."
+    )
+    page = client_for(operator).get(f"/start/{request.pk}/").content.decode()
+    assert "not before the calling rules are changed" in page
 
 
 @pytest.mark.parametrize(

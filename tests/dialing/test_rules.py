@@ -1,10 +1,13 @@
 """The rules at each hand-over: hours, lists, the cap on rings; what is written down of them; overriding them."""
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pytest_django import Settings
 
 from calls.carriers.base import Accepted, NotTaken, Refused, Report, Unconfirmed
@@ -29,6 +32,7 @@ from calls.models import (
     User,
     Waits,
 )
+from calls.models.contacts import day_not_over
 from tests.dialing.helpers import Carrier, at_the_same_moment, batch, call, freeze, jobs, ranges, statuses, use
 from tests.factories import make_call_group, make_group, make_request, make_user, number
 
@@ -279,6 +283,36 @@ def test_lists_apply_by_the_day_of_the_ring(operator: User, carrier: Carrier, en
     handover.hand_over(group.pk, 0)
     assert statuses(group) == (["QUEUED"] if called else ["DND"])
     assert make_request(operator, number(0), **options).callable == called
+
+
+@pytest.mark.parametrize(
+    ("at", "called"),
+    [
+        (datetime(2026, 11, 20, 19, 0, tzinfo=UTC), False),  # 14:00 there, and the next day in Asia/Kolkata
+        (datetime(2026, 11, 21, 11, 59, tzinfo=UTC), False),
+        (datetime(2026, 11, 21, 14, 0, tzinfo=UTC), True),
+    ],
+)
+@pytest.mark.usefixtures("carrier")
+def test_the_last_day_of_a_list_is_over_when_it_is_over_everywhere(
+    operator: User, monkeypatch: pytest.MonkeyPatch, at: datetime, called: bool
+) -> None:
+    CallingRule.objects.update_or_create(traffic="promotional", defaults={"hours": "00:00-24:00"})
+    freeze(monkeypatch, at)
+    listed = SuppressionList.objects.create(name="Register", ends_on=date(2026, 11, 20))
+    assert listed.ended == called
+    group = make_call_group(operator, ["+12025550123"])
+    Suppression.objects.create(list=listed, number="+12025550123", reason="Asked in a letter.")
+    handover.hand_over(group.pk, 0)
+    assert statuses(group) == (["QUEUED"] if called else ["DND"])
+
+
+@given(
+    st.integers(0, 2_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)),
+    st.sampled_from(sorted(available_timezones())),
+)
+def test_no_clock_is_behind_the_day_that_is_not_over(at: datetime, zone: str) -> None:
+    assert day_not_over(at) <= at.astimezone(ZoneInfo(zone)).date()
 
 
 def test_a_number_on_two_lists_is_one_number(operator: User, carrier: Carrier) -> None:
@@ -608,6 +642,8 @@ def test_what_was_checked_is_written_down(operator: User, carrier: Carrier) -> N
         "weekdays": [0, 1, 2, 3, 4, 5, 6],
         "holidays": False,
         "holiday": "",
+        "closed_days": [],
+        "closed": [],
         "numbers_known": True,
         "cap": 4,
         "retries": 0,
@@ -617,6 +653,32 @@ def test_what_was_checked_is_written_down(operator: User, carrier: Carrier) -> N
     assert {"id": listed.pk, "name": "Register", "version": 1, "scrubbed_on": "2026-11-01"} in lists
     assert len(lists) == SuppressionList.objects.count()
     assert first["at"] == second["at"]
+
+
+@pytest.mark.parametrize(
+    ("at", "closed", "said"),
+    [
+        (NOON, [], "not called on 6 Nov 2026, 21 Nov 2026, 4 Dec 2026; it was none of them"),
+        # The day before in Los Angeles, but not in New York: one of the clocks is enough.
+        (NOON + timedelta(hours=17, minutes=30), ["2026-11-21"], "4 Dec 2026; that day was 21 Nov 2026"),
+    ],
+)
+def test_further_closed_days_are_written_down(
+    operator: User, monkeypatch: pytest.MonkeyPatch, at: datetime, closed: list[str], said: str
+) -> None:
+    days = ["2026-11-05", "2026-11-06", "2026-11-21", "2026-12-04", "2026-12-06"]
+    use(Carrier(), monkeypatch)
+    freeze(monkeypatch, at)
+    group = make_call_group(operator, ["+18005550123"])  # anywhere in North America
+    CallingRule.objects.update_or_create(traffic="promotional", defaults={"closed_days": days, "hours": "00:00-24:00"})
+    if closed:
+        CallGroup.objects.update(override_reason="A flood.", override_at=at)
+    handover.hand_over(group.pk, 0)
+    (entry,) = batch(group).rules or []
+    assert (entry["closed_days"], entry["closed"]) == (["2026-11-06", "2026-11-21", "2026-12-04"], closed)
+    (record,) = records([call(group)])
+    assert record.last
+    assert record.last.closed_days.endswith(said)
 
 
 def test_where_the_carrier_holds_the_numbers_lists_and_cap_are_not_checked(operator: User, carrier: Carrier) -> None:

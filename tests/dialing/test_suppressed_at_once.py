@@ -8,7 +8,8 @@ from django.db import transaction
 
 from calls.carriers.base import Report
 from calls.dialing import handover, progress
-from calls.models import BatchState, Call, CallGroup, ListRole, Suppression, SuppressionList, User
+from calls.media import references
+from calls.models import IVR, BatchState, Call, CallGroup, ListRole, Suppression, SuppressionList, User
 from tests.dialing.helpers import Carrier, at_the_same_moment, statuses, use
 from tests.factories import make_call_group, make_ivr, make_user, number
 from tests.watching.rows import group_of
@@ -83,6 +84,40 @@ def test_an_ivr_without_such_a_key_and_a_sound_suppress_nobody(operator: User) -
     assert not Suppression.objects.exists()
 
 
+@pytest.fixture
+def rung(operator: User, monkeypatch: pytest.MonkeyPatch) -> CallGroup:
+    """Calls at the carrier, started while 9 opted out."""
+    use(Carrier(), monkeypatch)
+    make_ivr(77, opt_out_key="9")
+    group = make_call_group(operator, ["+442079460001", "+442079460002"], play="77.ivr")
+    handover.hand_over(group.pk, 0)
+    return group
+
+
+@pytest.mark.django_db
+def test_the_ivr_was_deleted_meanwhile(rung: CallGroup) -> None:
+    references.lock_for_removal(IVR.objects.get()).delete()
+    told(rung, pressed(rung, 1, "9"))
+    why = "Pressed 9 in 77.ivr, which means: call me no more."
+    assert on(ListRole.OPT_OUT) == [(number(1), why, f"call {rung.pk}-1")]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("digits", ["9", "8", "89"])
+def test_another_key_opts_out_meanwhile(rung: CallGroup, digits: str) -> None:
+    IVR.objects.update(opt_out_key="8")
+    told(rung, pressed(rung, 1, digits), pressed(rung, 2, "7"))
+    assert [row[0] for row in on(ListRole.OPT_OUT)] == [number(1)]
+    assert of_role(ListRole.OPT_OUT).size == 1
+
+
+@pytest.mark.django_db
+def test_no_key_opts_out_any_more(rung: CallGroup) -> None:
+    IVR.objects.update(opt_out_key="")
+    told(rung, pressed(rung, 1, "9"), pressed(rung, 2, "8"))
+    assert [row[0] for row in on(ListRole.OPT_OUT)] == [number(1)]
+
+
 @pytest.mark.django_db
 def test_dnd_of_the_carrier(operator: User) -> None:
     group = group_of(operator, {"QUEUED": 2})
@@ -149,7 +184,22 @@ def test_keys_that_the_carrier_calls_back_about_after_the_end(operator: User) ->
     assert [row[0] for row in on(ListRole.OPT_OUT)] == [number(1)]
     assert progress.called_back(batch.pk, pressed(group, 1, "1"))
     call = group.calls.get(n=1)
-    assert (call.status, call.digits) == ("COMPLETED", "9")
+    assert (call.status, call.digits) == ("COMPLETED", "91")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("known", "late", "kept"),
+    [("1", "19", "19"), ("1", "9", "19"), ("19", "9", "19"), ("1" * 40, "9", "1" * 39 + "9"), ("", "9" * 50, "9" * 40)],
+)
+def test_late_keys_count_besides_those_known(operator: User, known: str, late: str, kept: str) -> None:
+    group = survey(operator)
+    told(group, pressed(group, 1, known))
+    batch = group.batches.get()
+    for _ in range(2):
+        assert progress.called_back(batch.pk, pressed(group, 1, late))
+    assert group.calls.get(n=1).digits == kept
+    assert [row[0] for row in on(ListRole.OPT_OUT)] == [number(1)]
 
 
 @pytest.mark.django_db

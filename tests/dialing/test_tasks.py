@@ -414,6 +414,13 @@ def test_requests_that_were_never_started_are_forgotten(operator: User) -> None:
     assert started.planned.exists(), "What a call group's plan dropped stays on record."
 
 
+def test_requests_of_programs_that_called_nobody_stay_on_record(operator: User) -> None:
+    refused = make_request(operator, "12")
+    CallRequest.objects.update(state=RequestState.REFUSED, created_at=timezone.now() - timedelta(days=400))
+    tasks.tidy(0)
+    assert refused.planned.exists()
+
+
 def test_old_jobs_are_forgotten(operator: User) -> None:
     old, recent = make_call_group(operator, 1), make_call_group(operator, 1)
     lose_jobs()

@@ -163,7 +163,7 @@ class Week:
                     self.wrong.append((self.now, call, used, attempts, rule))
 
     def suppressed(self, called: str, traffic: str, at: datetime) -> bool:
-        day = at.astimezone(ZoneInfo("Asia/Kolkata")).date()
+        day = at.astimezone(ZoneInfo("Etc/GMT+12")).date()  # where each day ends last
         return any(
             called in numbers and (traffic == "promotional" or not only) and (ends_on is None or day <= ends_on)
             for only, ends_on, numbers in self.lists.values()

@@ -23,6 +23,7 @@ from calls.models import (
     SuppressionList,
     User,
 )
+from tests.api.asking import Program
 from tests.audit.rows import text_of
 from tests.exports.saved import export, rows_of
 from tests.factories import client_for, make_call_group, make_request, make_sound, make_user, number
@@ -40,6 +41,8 @@ RULES: dict[str, Any] = {
     "weekdays": [0, 1, 2, 3, 4],
     "holidays": True,
     "holiday": "",
+    "closed_days": ["2026-11-24"],
+    "closed": [],
     "cap": 2,
     "lists": [{"id": 1, "name": "Register", "version": 12, "scrubbed_on": "2026-11-01"}],
     "override": None,
@@ -100,6 +103,7 @@ def test_what_was_checked_is_on_the_page_of_the_call(web: Client, group: CallGro
         "Promotional",
         "08:00-20:00, Mon to Fri",
         "not called on them; it was none",
+        "Further days without calls not called on 24 Nov 2026; it was another day",
         "at most 2 a day",
         "Register, version 12, scrubbed on 1 Nov 2026",
         f"1.sound SHA-256 {SHA256} Still the same today.",
@@ -111,9 +115,11 @@ def test_what_was_checked_is_on_the_page_of_the_call(web: Client, group: CallGro
 def test_other_rules_in_words(web: Client, group: CallGroup) -> None:
     written(
         group,
-        {"holidays": False, "cap": None, "weekdays": list(range(7)), "lists": []},
+        {"holidays": False, "cap": None, "weekdays": list(range(7)), "lists": [], "closed_days": []},
         {
             "holiday": "Diwali",
+            "closed_days": ["2026-11-23", "2026-11-24"],
+            "closed": ["2026-11-23"],
             "lists": [{"id": 1, "name": "Do not call", "version": 1, "scrubbed_on": None}],
             "override": {"reason": "Flood warning", "by": "boss", "at": "2026-11-23T08:00:00+00:00"},
         },
@@ -122,6 +128,8 @@ def test_other_rules_in_words(web: Client, group: CallGroup) -> None:
     first, second = shown.split("An earlier hand-over")[1].split("Overridden")
     assert "08:00-20:00, every day" in first
     assert "called on them too" in first
+    assert "there were none within 14 days of it" in first
+    assert "not called on 23 Nov 2026, 24 Nov 2026; that day was 23 Nov 2026" in shown
     assert "no limit" in first
     assert "there were none" in first
     assert "that day was Diwali" in shown
@@ -231,6 +239,29 @@ def test_the_evidence_for_a_number(web: Client, everything: CallGroup, typed: st
     assert "Register : Asked (letter)" in shown
 
 
+@pytest.mark.parametrize("others", [[], [number(7)]])
+def test_a_program_that_asked_for_it_in_vain(web: Client, boss: User, others: list[str]) -> None:
+    Suppression.objects.create(number=CALLED, reason="Asked")
+    program = Program(boss)
+    answer = program.call(numbers=",".join([CALLED, *others]), campaign="Winter")
+    group = answer.reply.group_id
+    who = f"Call group {group}" if others else "A request that called nobody"
+    shown = text_of(web.get(PAGE))
+    assert f"{who} by boss with API key {program.row}: On the suppression list “Do not call”: Asked" in shown
+    headings, left_out, _listed = rows_of(export(web, "evidence", query=PAGE.partition("?")[2]))
+    row = dict(zip(headings, left_out, strict=True))
+    assert (row["record"], row["campaign"], row["started by"]) == ("left out: suppressed", "Winter", "boss")
+    assert row["OBD ID or call group"] == (group or "none: nobody was called")
+    assert row["with API key"] == str(program.row)
+    assert row["why not called"] == "On the suppression list “Do not call”: Asked"
+
+
+def test_a_plan_that_was_never_started_is_no_evidence(web: Client, boss: User) -> None:
+    Suppression.objects.create(number=CALLED, reason="Asked")
+    make_request(boss, CALLED)
+    assert "Left out" not in text_of(web.get(PAGE))
+
+
 def test_a_number_that_nobody_called(web: Client) -> None:
     shown = text_of(web.get(PAGE))
     assert "No call to this number" in shown
@@ -333,6 +364,7 @@ def test_the_evidence_as_a_file(web: Client, everything: CallGroup, settings: An
             "traffic type": "Promotional",
             "local time there": "2026-11-23 08:32 +00:00 (Europe/London)",
             "hours": "08:00-20:00",
+            "further days without calls": "not called on 24 Nov 2026; it was another day",
             "calls a day": "at most 2 a day",
             "suppression lists": "Register, version 12, scrubbed on 1 Nov 2026",
             "override": "Flood (boss, 2026-11-23 08:00:00+00:00)",

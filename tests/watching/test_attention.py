@@ -13,6 +13,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from calls.dialing import attention
+from calls.dialing.situation import situations
+from calls.forms.filters import in_state
 from calls.models import (
     Batch,
     BatchState,
@@ -142,6 +144,37 @@ def test_a_call_group_that_the_portal_paused(client: Client, asha: User) -> None
     assert "Invalid API key. 4 calls are held until an admin has mended that" in text
 
 
+def never_allowed(owner: User, **columns: Any) -> CallGroup:
+    """A call group with two batches, of which the calling rules never allow the second one."""
+    group = group_of(owner, {"INPROGRESS": 1, "HELD": 201}, **columns)
+    later = timezone.now() + timedelta(days=14)
+    group.batches.filter(first=201).update(kept_by="never", due_at=later, place="GB Europe/London")
+    return group
+
+
+def test_calls_that_the_calling_rules_never_allow(client: Client, asha: User) -> None:
+    group = never_allowed(asha, campaign="Fees")
+    text = said(client)
+    assert f"Call group {group.pk} Fees The calling rules allow no call in Europe/London within 14 days" in text
+    assert (
+        "those calls are held. Change the rules, override them for this call group, or cancel. No worker is running"
+        in text
+    )
+    assert counted(client) == "1"
+    (seen,) = situations([group], timezone.now())
+    assert (seen.needs_attention, seen.expected_end) == (True, None)
+    group.batches.filter(first=1).update(state="accepted")
+    assert "within 14 days: 201 calls are held. Change the rules" in said(client)
+    for page in ("/", "/call-groups/?state=attention"):
+        assert f"/call-groups/{group.pk}/" in client.get(page).content.decode()
+    for over in ({"state": "paused", "state_by": asha}, {"state": "running", "ended_at": timezone.now()}):
+        CallGroup.objects.update(**over)
+        assert "Nothing needs attention" in said(client)
+        assert counted(client) == ""
+        assert not CallGroup.objects.filter(in_state("attention", timezone.now())).exists()
+        assert not situations([CallGroup.objects.get()], timezone.now())[0].needs_attention
+
+
 def test_the_carrier_is_down(client: Client, settings: Settings) -> None:
     now = timezone.now()
     state = CarrierState.objects.create(name="sandbox", failure="The carrier refused the connection.", failed_at=now)
@@ -176,7 +209,8 @@ def test_more_than_fit_on_a_page(client: Client, asha: User) -> None:
     assert group.batches.filter(state=BatchState.UNCONFIRMED).count() == 30
     for _ in range(12):
         refused_group(asha)
-    assert "All call groups that need attention" in html_of(client)
+        never_allowed(asha)
+    assert html_of(client).count("All call groups that need attention") == 2
 
 
 # --- Who sees and settles what ----------------------------------------------------------------------------------------
@@ -283,7 +317,8 @@ def test_as_many_queries_for_many_as_for_few(
         for _ in range(number):
             group_of(asha, {"UNCONFIRMED": 201, "EXPIRED": 5})
             refused_group(asha)
-        with django_assert_max_num_queries(15):
+            never_allowed(asha)
+        with django_assert_max_num_queries(16):
             client.get(URL)
 
 
@@ -312,7 +347,7 @@ def make_list(name: str, **columns: Any) -> SuppressionList:
 def test_suppression_lists_that_end_or_are_old() -> None:
     web = client_for(make_user("admin"))
     make_list("Ends soon", ends_on=7)
-    make_list("Ended", ends_on=-1, category="register")
+    make_list("Ended", ends_on=-2, category="register")
     make_list("Old register", category="register", scrubbed_on=-32)
     make_list("Register without a date", category="register", ends_on=90)
     make_list("Ends later", ends_on=8)

@@ -198,7 +198,6 @@ def test_a_group_of_the_carriers_own(client: Client, asha: User) -> None:
         ({"QUEUED": 2}, {"state": "paused"}, {"resume"}),
         ({"CANCELLED": 2, "QUEUED": 1}, {"state": "cancelled"}, set()),
         ({"COMPLETED": 2}, {}, set()),
-        ({}, {"carrier_group": "vips"}, {"pause", "cancel"}),
     ],
 )
 def test_only_what_is_possible_is_offered(
@@ -206,6 +205,20 @@ def test_only_what_is_possible_is_offered(
 ) -> None:
     html = html_of(client, group_of(asha, statuses, **columns))
     assert set(re.findall(r"/(pause|resume|cancel)/\"", html)) == buttons
+
+
+@pytest.mark.parametrize(
+    ("state", "buttons"),
+    [("pending", {"pause", "cancel"}), ("unconfirmed", {"pause", "cancel"}), ("accepted", set())],
+)
+def test_the_request_for_a_group_of_the_carriers_own_is_held_until_it_is_made(
+    client: Client, asha: User, state: str, buttons: set[str]
+) -> None:
+    group = group_of(asha, {}, carrier_group="vips", schedule_time=timezone.now() + timedelta(hours=1), waits="carrier")
+    group.batches.create(first=1, last=0, due_at=group.due_at, sent_at=group.due_at, state=state)
+    html = html_of(client, group)
+    assert set(re.findall(r"/(pause|resume|cancel)/\"", html)) == buttons
+    assert ("it was asked to call its group" in words(html)) == (state == "accepted")
 
 
 # --- Its calls ------------------------------------------------------------------------------------------------------
@@ -348,7 +361,7 @@ def test_as_many_queries_for_many_calls_as_for_few(
     client.get("/call-groups/")
     for calls in (10, 1_000):
         group = group_of(asha, {"INPROGRESS": calls, "HELD": calls, "UNCONFIRMED": calls, "REJECTED": calls})
-        with django_assert_max_num_queries(19):
+        with django_assert_max_num_queries(20):
             html_of(client, group)
         with django_assert_max_num_queries(13):
             client.get(f"/call-groups/{group.pk}/summary/?v=x", headers={"HX-Request": "true"})

@@ -61,6 +61,10 @@ def test_states(client: Client, asha: User) -> None:
         "running": group_of(asha, {"INPROGRESS": 1}),
         "scheduled": group_of(asha, {"HELD": 1}, due_at=later, schedule_time=later),
         "carrier": group_of(asha, {"QUEUED": 1}, schedule_time=later, waits=Waits.CARRIER),
+        "delayed": group_of(
+            asha, {"QUEUED": 1}, schedule_time=now - timedelta(minutes=5), delay=900, waits=Waits.CARRIER
+        ),
+        "begun": group_of(asha, {"QUEUED": 1}, schedule_time=now - timedelta(minutes=5), delay=60, waits=Waits.CARRIER),
         "paused": group_of(asha, {"HELD": 1}, state="paused", state_by=asha, state_at=now),
         "refused": group_of(asha, {"HELD": 1}, state="paused", state_reason="The carrier refuses our key."),
         "unconfirmed": group_of(asha, {"UNCONFIRMED": 1}),
@@ -74,8 +78,8 @@ def test_states(client: Client, asha: User) -> None:
         for state in ("running", "scheduled", "paused", "attention", "finished", "cancelled")
     }
     assert found == {
-        "running": {"running", "unconfirmed"},
-        "scheduled": {"scheduled", "carrier"},
+        "running": {"running", "begun", "unconfirmed"},
+        "scheduled": {"scheduled", "carrier", "delayed"},
         "paused": {"paused", "refused"},
         "attention": {"refused", "unconfirmed"},
         "finished": {"finished"},

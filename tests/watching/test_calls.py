@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from calls.dialing.changes import event
-from calls.models import Call, Suppression, User
+from calls.models import IVR, Call, CallGroup, Suppression, User
 from tests.factories import client_for, make_ivr, make_user, number
 from tests.watching.rows import group_of
 
@@ -230,6 +230,9 @@ def test_who_opted_out_or_is_dnd(client: Client, asha: User) -> None:
     assert "“DND at the carrier”" in pages[1]
     for page in pages[2:]:
         assert "on the suppression list" not in page
+    IVR.objects.all().delete()
+    CallGroup.objects.update(opt_out_key="9")  # as it was at the start
+    assert "This person opted out" in client.get(f"/call-groups/{group.pk}/calls/1/").text
     Suppression.objects.all().delete()  # taken off again
     assert "opted out" not in client.get(f"/call-groups/{group.pk}/calls/1/").text
 

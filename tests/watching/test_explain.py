@@ -31,6 +31,7 @@ def situation(
     tally: dict[str, int],
     *,
     pending: dict[str, Any] | None = None,
+    never: dict[str, Any] | None = None,
     unconfirmed: bool = False,
     failure: str = "",
     wait_until: datetime | None = None,
@@ -55,6 +56,7 @@ def situation(
         now=NOW,
         tally=tally,
         pending=Batch(**{"due_at": EARLIER, "first": 1, "last": 200} | pending) if pending is not None else None,
+        never=Batch(**{"first": 1, "last": 200} | never) if never else None,
         unconfirmed=Batch(first=1, last=200, due_at=EARLIER) if unconfirmed else None,
         health=CarrierHealth(carrier, down, silent),
         worker_alive=worker_alive,
@@ -68,6 +70,9 @@ OPEN = CarrierBreaker(opened_at=EARLIER, next_trial=SOON, failures=6)
 DOWN = "The carrier is down: it has taken no calls since 13:57 IST."
 SILENT = "not answered questions about calls since 13:57 IST; it is asked again about 14:05 IST."
 MENDED = "until an admin has mended that, in the settings or at the carrier, and somebody presses Resume."
+
+NEVER = {"kept_by": "never", "place": "GB Europe/London", "due_at": NOW + timedelta(days=14)}
+ALLOW_NONE = "The calling rules allow no call in Europe/London within 14 days"
 
 TABLE: list[tuple[Situation, str, str]] = [
     # Waiting for a time
@@ -100,6 +105,24 @@ TABLE: list[tuple[Situation, str, str]] = [
         situation({"COMPLETED": 200, "HELD": 250}, pending={"due_at": SOON}),
         "waits",
         "250 held calls go out at 14:05 IST.",
+    ),
+    (
+        situation({"QUEUED": 2}, schedule_time=EVENING, delay=900, waits=Waits.CARRIER),
+        "waits",
+        "Scheduled with the carrier: the first of 2 calls rings on 24 Nov 2026, 18:45 IST; they can't be taken back.",
+    ),
+    (
+        situation({}, pending={}, schedule_time=EVENING, waits=Waits.CARRIER, carrier_group="vips"),
+        "waits",
+        "Scheduled with the carrier on 24 Nov 2026, 18:30 IST; it is still to be asked to call its group “vips”.",
+    ),
+    (
+        situation({}, schedule_time=EVENING, delay=60, waits=Waits.CARRIER, carrier_group="vips"),
+        "waits",
+        (
+            "Scheduled with the carrier: it was asked to call its group “vips” on 24 Nov 2026, 18:31 IST; that can't "
+            "be taken back."
+        ),
     ),
     # Working
     (
@@ -185,6 +208,24 @@ TABLE: list[tuple[Situation, str, str]] = [
         situation({"COMPLETED": 413, "INPROGRESS": 37}, silent=OPEN),
         "waits",
         f"All calls are with the carrier; 37 still run. It has {SILENT}",
+    ),
+    (
+        situation({"HELD": 250}, pending=NEVER, never=NEVER),
+        "attention",
+        f"{ALLOW_NONE}: 250 calls are held. Change the rules, override them for this call group, or cancel.",
+    ),
+    (
+        situation({}, pending=NEVER, never=NEVER, carrier_group="vips"),
+        "attention",
+        f"{ALLOW_NONE}: the request is held. Change the rules, override them for this call group, or cancel.",
+    ),
+    (
+        situation({"QUEUED": 200, "HELD": 250}, pending={"due_at": SOON}, never=NEVER),
+        "attention",
+        (
+            f"{ALLOW_NONE}: those calls are held. Change the rules, override them for this call group, or cancel. "
+            "250 held calls go out at 14:05 IST."
+        ),
     ),
     # Somebody decided
     (
@@ -378,6 +419,8 @@ def test_times_are_in_the_portals_zone_and_say_so(settings: Settings) -> None:
     [
         (situation({"HELD": 2}, due_at=SOON), "scheduled"),
         (situation({"QUEUED": 2}, schedule_time=SOON, waits=Waits.CARRIER), "scheduled"),
+        (situation({"QUEUED": 2}, schedule_time=EARLIER, delay=480, waits=Waits.CARRIER), "scheduled"),
+        (situation({"QUEUED": 2}, schedule_time=EARLIER, delay=300, waits=Waits.CARRIER), "running"),
         (situation({"HELD": 2}, due_at=SOON, state="paused"), "paused"),
         (situation({"HELD": 2}), "running"),
         (situation({"QUEUED": 2}, state="cancelled"), "cancelled"),

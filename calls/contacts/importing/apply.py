@@ -205,7 +205,7 @@ class Writer:
         return returned
 
     def _suppressed(self) -> int:
-        lists = SuppressionList.objects.applying(Traffic.PROMOTIONAL, timezone.localdate())
+        lists = SuppressionList.objects.applying(Traffic.PROMOTIONAL, timezone.now())
         return int(self._run(SUPPRESSED_SQL, {"lists": list(lists.values_list("pk", flat=True))})[0])
 
     def _run(self, query: str, values: dict[str, Any] | None = None, **names: str) -> tuple[Any, ...]:

@@ -250,7 +250,7 @@ def test_what_is_too_old_is_neither_kept_nor_undone(admin: User, group: ContactG
 
 
 def test_suppressed_contacts_are_counted(admin: User, group: ContactGroup, chosen: SuppressionList) -> None:
-    ended = SuppressionList.objects.create(name="Ended", ends_on=timezone.localdate() - timedelta(days=1))
+    ended = SuppressionList.objects.create(name="Ended", ends_on=timezone.localdate() - timedelta(days=2))
     for each, which in ((chosen, ONE), (SuppressionList.objects.get(role="manual"), ONE), (ended, THREE)):
         Suppression.objects.create(list=each, number=which, reason="asked")
     assert imported(admin, group, FILE).counts["suppressed"] == 1
