@@ -1694,7 +1694,18 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="contact",
             index=django.contrib.postgres.indexes.GinIndex(
-                django.contrib.postgres.search.SearchVector("name", config="simple"), name="contact_words"
+                models.Func(
+                    django.contrib.postgres.search.SearchVector("name", config="simple"),
+                    models.Func(
+                        models.F("group"),
+                        output_field=django.contrib.postgres.search.SearchVectorField(),
+                        template="array_to_tsvector(ARRAY['=' || (%(expressions)s)::text])",
+                    ),
+                    arg_joiner=" || ",
+                    output_field=django.contrib.postgres.search.SearchVectorField(),
+                    template="(%(expressions)s)",
+                ),
+                name="contact_words",
             ),
         ),
         migrations.AddConstraint(

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from calls.audit import note
 from calls.contacts.busy import Busy, short_wait
 from calls.contacts.importing import UploadError
-from calls.contacts.search import find_contacts
+from calls.contacts.search import search_contacts
 from calls.forms.contacts import ContactForm, GroupForm, NewGroupForm, name_taken
 from calls.models import CallGroup, Contact, ContactGroup, Import, Suppression, SuppressionList, Traffic
 from calls.views.imports import GET_OR_POST, forget_files, latest_imports, receive, to_preview
@@ -88,7 +88,7 @@ def contact_group(request: HttpRequest, pk: int) -> HttpResponse:
     """One contact group: its contacts, found by digits of the number or the start of words of the name."""
     group = get_object_or_404(ContactGroup.objects.visible_to(request.user).select_related("created_by"), pk=pk)
     query = searched(request)
-    page = keyset(find_contacts(Contact.objects.filter(group=group), query), request, "-id")
+    page = keyset(Contact.objects.filter(group=group), request, "-id", search=search_contacts(group, query))
     lists = _suppressed([contact.number for contact in page.rows])
     context = {
         "group": group,

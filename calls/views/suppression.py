@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from calls.audit import note
 from calls.contacts.busy import Busy, short_wait
 from calls.contacts.numbers import pretty
-from calls.contacts.search import digits_of, with_digits
+from calls.contacts.search import search_digits
 from calls.forms.suppression import SuppressionListForm, name_taken
 from calls.models import Suppression, SuppressionList
 from calls.views.contacts import searched
@@ -35,8 +35,7 @@ def _lists(request: HttpRequest) -> Page[SuppressionList]:
 def _numbers(request: HttpRequest, query: str, **filters: object) -> Page[Suppression]:
     """One page of the numbers that begin or end with the digits in `query`, newest first; of all without a query."""
     rows = Suppression.objects.filter(**filters).select_related("added_by", "list")
-    rows = with_digits(rows, query) if digits_of(query) or not query else rows.none()
-    return keyset(rows, request, "-id")
+    return keyset(rows, request, "-id", search=search_digits(query))
 
 
 @permission_required("calls.view_suppression", raise_exception=True)
