@@ -591,6 +591,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("error", models.TextField(blank=True)),
+                (
+                    "confirmed_from",
+                    models.CharField(blank=True, help_text="The address of who confirmed a large one.", max_length=45),
+                ),
                 ("expected", models.PositiveBigIntegerField(default=0, help_text="Numbers to look at.")),
                 ("seen", models.PositiveBigIntegerField(default=0, help_text="Numbers looked at so far.")),
                 ("callable", models.PositiveBigIntegerField(default=0)),
@@ -890,6 +894,10 @@ class Migration(migrations.Migration):
                 ),
                 ("made", models.JSONField(default=list, help_text="IDs of groups made.")),
                 ("error", models.TextField(blank=True)),
+                (
+                    "confirmed_from",
+                    models.CharField(blank=True, help_text="The address of who confirmed a large one.", max_length=45),
+                ),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("started_at", models.DateTimeField(null=True)),
                 ("ended_at", models.DateTimeField(null=True)),

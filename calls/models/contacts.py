@@ -77,7 +77,8 @@ def contact_words() -> models.Func:
         output_field=SearchVectorField(),
     )
     name = SearchVector("name", config="simple")
-    return models.Func(name, group, template="(%(expressions)s)", arg_joiner=" || ", output_field=SearchVectorField())
+    # The options in the order of the alphabet, as the migration has them: otherwise Django takes it for another index.
+    return models.Func(name, group, arg_joiner=" || ", output_field=SearchVectorField(), template="(%(expressions)s)")
 
 
 class Contact(models.Model):

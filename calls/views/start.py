@@ -193,8 +193,9 @@ def _made_again(asked: CallRequest) -> str:
 def _start(request: HttpRequest, asked: CallRequest) -> None:
     if asked.callable > INLINE_LIMIT:
         with transaction.atomic():
-            if CallRequest.objects.filter(pk=asked.pk, state=RequestState.PLANNED).update(state=RequestState.STARTING):
-                start_later(asked, audit.address())
+            planned = CallRequest.objects.filter(pk=asked.pk, state=RequestState.PLANNED)
+            if planned.update(state=RequestState.STARTING, confirmed_from=audit.address()):
+                start_later(asked)
         return
     try:
         group = start(asked.pk)
