@@ -8,7 +8,7 @@ NAME_LENGTH = 100
 # A name that is as it should be, as nearly all are.
 _PLAIN = re.compile(r"[A-Za-z]+(?: [A-Za-z0-9]+)*")
 _EMPTY_BRACKETS = re.compile(r"[(<\[]\s*[)>\]]")
-_BRACKETS = ("()", "[]", "<>")
+_BRACKETS = (("(", ")"), ("[", "]"), ("<", ">"))
 _QUOTED = re.compile(r"""(["'])((?:(?!\1).)*)\1|\u201c([^\u201c\u201d]*)\u201d""")
 # What stands between a name and a number. Not a full stop: it belongs to "Jr."
 _EDGES = " :;,-\u2013\u2014=\u200b\ufeff"
