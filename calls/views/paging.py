@@ -84,10 +84,10 @@ def _first(rows: QuerySet[M], beyond: Q, order: list[str], size: int, search: Se
     if last is None or len(found) == size:
         return found
     straight = rows.filter(search.wanted) if search.straight is None else search.straight
-    return list(straight.filter(beyond).order_by(*map(_without_index, order))[:size])
+    return list(straight.filter(beyond).order_by(*map(without_index, order))[:size])
 
 
-def _without_index(field: str) -> OrderBy:
+def without_index(field: str) -> OrderBy:
     """The order of this field, in which no index has the rows."""
     value = Func(F(field.lstrip("-")), function="GREATEST")
     return value.desc() if field.startswith("-") else value.asc()
@@ -123,9 +123,17 @@ def _beyond(order: Sequence[str], cursor: Sequence[Any], equal: str = "") -> Q:
     return Q(Func(columns, values, template="(%(expressions)s)", arg_joiner=sign, output_field=BooleanField()))
 
 
+def before(pk: int) -> str:
+    """The cursor after which, in the order `-id`, the row with this ID is the first."""
+    return _encode([pk + 1])
+
+
 def _write(row: Model, fields: tuple[str, ...]) -> str:
     values = [getattr(row, field.lstrip("-")) for field in fields]
-    plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
+    return _encode([value.isoformat() if isinstance(value, datetime) else value for value in values])
+
+
+def _encode(plain: list[Any]) -> str:
     return urlsafe_b64encode(json.dumps(plain).encode()).decode().rstrip("=")
 
 

@@ -56,6 +56,8 @@ UNLOGGED = {
     "suppression_list_import": "uploads: nothing is imported yet",
     "import": "reads the first rows again",
     "import_cancel": "drops what was uploaded",
+    "calling_rules": "tries a number; changes nothing",
+    "evidence": "looks up what was checked",
     "carrier_check": "asks the carrier; changes nothing",
     "api": "tested below, by method",
 }
