@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from auditlog.models import LogEntry
 from django.db import connection
 from django.http import QueryDict
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from calls import audit
@@ -327,6 +329,24 @@ def test_no_filter_reads_the_whole_log(web: Client, boss: User, query: str) -> N
         cursor.execute("SET LOCAL enable_sort = off")
     plan = rows.explain()
     assert "Seq Scan on auditlog_logentry" not in plan
+
+
+@pytest.mark.parametrize("did", ["steered", "overridden", "settled", "callbacks", "password", "exported"])
+def test_deeds_that_are_rare_have_an_index(web: Client, did: str) -> None:
+    form = AuditFilter(QueryDict(f"did={did}"))
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    plan = form.narrow(LogEntry.objects.all()).order_by("-timestamp", "-id")[: PAGE_SIZE + 1].explain()
+    assert "audit_deeds" in plan
+
+
+def test_a_thing_that_is_not_there_is_not_looked_for_in_all_entries(web: Client, boss: User) -> None:
+    many(boss, 300)
+    with patch("calls.views.paging.WALKED", 100), CaptureQueriesContext(connection) as asked:
+        assert web.get(PAGE, {"thing": "nobody"}).context["entries"] == []
+    near, straight = (query["sql"] for query in asked.captured_queries if "@@" in query["sql"])
+    assert "CASE" in near
+    assert 'ORDER BY GREATEST("auditlog_logentry"."timestamp") DESC' in straight
 
 
 # --- Export --------------------------------------------------------------------------------------------------------

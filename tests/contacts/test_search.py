@@ -57,7 +57,9 @@ def pages_of(
     rows: QuerySet[Contact], search: Search[Contact] | None, size: int
 ) -> tuple[list[list[int]], list[list[int]]]:
     """The IDs on each page, from the first to the last and back."""
-    shown, back, cursor, way = [], [], "", "after"
+    shown: list[list[int]] = []
+    back: list[list[int]] = []
+    cursor, way = "", "after"
     while True:
         request = RequestFactory().get("/", {way: cursor} if cursor else {})
         page = keyset(rows, request, *NEWEST_FIRST, size=size, search=search)
@@ -115,5 +117,7 @@ def test_what_few_contacts_are_is_not_looked_for_in_all(query: str) -> None:
 
 def looked_at(plan: dict[str, Any]) -> float:
     """Rows that a plan looked at, in any of its steps."""
-    here = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Index Recheck", 0)
+    here: float = (
+        plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Index Recheck", 0)
+    )
     return max([here, *(looked_at(part) for part in plan.get("Plans", []))])
