@@ -12,6 +12,7 @@ from auditlog.context import auditlog_value, set_extra_data
 from auditlog.models import LogEntry
 from auditlog.registry import auditlog
 from django.db.models import Model
+from django.db.models.signals import post_save
 
 from calls.models import (
     IVR,
@@ -46,6 +47,7 @@ def register() -> None:
     _watch(CallGroup, without=[*COUNTS, "similarity"], linked=["contact_groups"])
     _watch(CallingRule)
     _watch(APIKey, without=["digest", "next_at", "last_used_at", "last_used_from"])
+    post_save.connect(_note_password, sender=User)
 
 
 def _watch(model: type[Model], without: Iterable[str] = (), linked: Iterable[str] = ()) -> None:
@@ -58,6 +60,12 @@ def _watch(model: type[Model], without: Iterable[str] = (), linked: Iterable[str
 def note(row: Model, **changes: Any) -> None:
     """Log a change of `row` that was made without saving it: each keyword with what happened, in words or figures."""
     _write(row, LogEntry.Action.UPDATE, changes)
+
+
+def _note_password(instance: User, created: bool, **_: Any) -> None:
+    """Log that a user got a new password, on whichever page, or by `manage.py changepassword`."""
+    if getattr(instance, "_password", None) is not None and not created:  # set_password() leaves it until it is saved
+        note(instance, password=NEW_PASSWORD)
 
 
 def note_session(user: User, what: str) -> None:

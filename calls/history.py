@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
-from urllib.parse import urlencode
 
 from auditlog.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
@@ -44,6 +43,7 @@ PAGES: dict[type[Model], tuple[str, tuple[str, ...]]] = {
     ContactGroup: ("contact_group", ("pk",)),
     Contact: ("contact_edit", ("group_id", "pk")),
     SuppressionList: ("suppression_list", ("pk",)),
+    Suppression: ("suppression_number", ("list_id", "pk")),
     CallGroup: ("call_group", ("pk",)),
     Sound: ("sound", ("number",)),
     IVR: ("ivr", ("number",)),
@@ -235,9 +235,6 @@ def _other(model: type[Model] | None, name: str) -> type[Model] | None:
 
 def _pages(model: type[Model], ids: set[int]) -> dict[int, str]:
     """The addresses of the pages of these things that still exist."""
-    if model is Suppression:  # no page of its own: the lists, narrowed to it
-        numbers = Suppression.objects.filter(pk__in=ids).values_list("pk", "number")
-        return {pk: f"{reverse('suppression')}?{urlencode({'q': number})}" for pk, number in numbers}
     if model not in PAGES:
         return {}
     name, columns = PAGES[model]

@@ -13,7 +13,7 @@ from django.db.models import BooleanField, CharField, DateTimeField, Field, JSON
 from django.utils import timezone
 
 from calls.audit import NEW_PASSWORD
-from calls.models import APIKey, CallGroup, Contact, Suppression, User
+from calls.models import APIKey, CallGroup, Contact, Export, Suppression, User
 from calls.models.rules import WEEKDAYS
 from calls.templatetags.portal import zone_of
 
@@ -119,7 +119,7 @@ def _special(model: type[Model] | None, changes: Changes) -> list[tuple[bool, st
         (model is APIKey and "revoked_at" in changes, "revoked"),
         ("lock" in changes, "ended"),
         ("exported" in changes, "exported"),
-        ("downloaded" in changes, "downloaded"),
+        ("downloaded" in changes, "downloaded" if model is Export else "downloaded rows not imported into"),
     ]
 
 

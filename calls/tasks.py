@@ -83,11 +83,11 @@ def plan_request(request_id: str) -> None:
 
 
 @app.task
-def start_request(request_id: str, address: str = "") -> None:
-    """Start a large call request that somebody at `address` confirmed."""
+def start_request(request_id: str) -> None:
+    """Start a large call request that somebody confirmed."""
     asked = CallRequest.objects.select_related("owner", "api_key__user").get(pk=request_id)
     try:
-        with acting(asked.owner, asked.api_key, address):
+        with acting(asked.owner, asked.api_key, asked.confirmed_from):
             start.start(request_id)
     except (start.CannotStart, start.NotPlanned) as error:
         startable = CallRequest.objects.filter(pk=request_id, state__in=[RequestState.STARTING, RequestState.PLANNED])
@@ -95,11 +95,11 @@ def start_request(request_id: str, address: str = "") -> None:
 
 
 @app.task
-def change_groups(change_id: str, address: str = "") -> None:
-    """Count a large group change, or carry it out as somebody at `address` confirmed it."""
+def change_groups(change_id: str) -> None:
+    """Count a large group change, or carry it out as somebody confirmed it."""
     change = GroupChange.objects.select_related("owner").filter(pk=change_id).first()
     if change:
-        changes.work(change, address)
+        changes.work(change)
 
 
 @app.task

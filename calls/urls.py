@@ -118,6 +118,7 @@ urlpatterns = [
     path("suppression/<int:pk>/delete/", suppression.suppression_list_delete, name="suppression_list_delete"),
     path("suppression/<int:pk>/import/", imports.suppression_list_import, name="suppression_list_import"),
     path("suppression/<int:pk>/imports/", imports.suppression_list_imports, name="suppression_list_imports"),
+    path("suppression/<int:pk>/<int:number_pk>/", suppression.suppression_number, name="suppression_number"),
     path("suppression/<int:pk>/<int:number_pk>/remove/", suppression.suppression_remove, name="suppression_remove"),
     # Imports into both
     path("imports/<uuid:pk>/", imports.import_, name="import"),

@@ -190,7 +190,7 @@ def pages_of(call_group: int, contact_group: int) -> dict[str, str]:
         "call group, last digits": f"/call-groups/{call_group}/?digits=00047",
         "one call": f"/call-groups/{call_group}/calls/50/",
         "calls": "/calls/",
-        "calls, by number": "/calls/?number=00047",
+        "calls, by number": "/calls/?digits=00047",
         "calls, by status": "/calls/?status=FAILED",
         "contact group": f"/contact-groups/{contact_group}/",
     }

@@ -145,8 +145,9 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
         ("portals-list", "403 404 404 404 404", "403 404 404 404 404"),
     ],
     "suppression_list_imports": [("list", "403 200 200 200 200", NOT_SO)],
+    "suppression_number": [("list suppressed", "302 302 302 302 302", NOT_SO)],
     "suppression_remove": [("list suppressed", ADMIN_SEES, ADMIN_DOES)],
-    "calling_rules": [("", EVERYBODY, NOT_SO), (" ?number=abc", EVERYBODY, NOT_SO)],
+    "calling_rules": [("", EVERYBODY, EVERYBODY)],
     "calling_rule": [
         ("promotional", ADMIN_SEES, ADMIN_ERRS),
         ("nonsense", "403 403 403 403 404", "403 403 403 403 404"),
@@ -181,7 +182,7 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
     "api_docs": [("", EVERYBODY, NOT_SO)],
     "api_keys": [("", EVERYBODY, NOT_SO)],
     "audit_log": [("", ADMIN_SEES, "403 403 403 403 405")],
-    "evidence": [("", ADMIN_SEES, "403 403 403 403 405")],
+    "evidence": [("", ADMIN_SEES, ADMIN_ERRS)],
     "exports": [("", EVERYBODY, NOT_SO)],
     "export_new": [("", NOT_SO, NOBODY)],  # of nothing
     "export_cancel": [

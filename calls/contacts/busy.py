@@ -13,6 +13,12 @@ PATIENCE = "2s"
 class Busy(Exception):
     """Something that takes long changes the contact group or suppression list. Nothing was saved; `str()` says so."""
 
+    def __init__(self, what: object) -> None:
+        super().__init__(
+            f"An import into “{what}” is running, or another change of many rows. Nothing was saved: try again when "
+            "it is done."
+        )
+
 
 @contextmanager
 def short_wait(what: object) -> Iterator[None]:
@@ -25,7 +31,4 @@ def short_wait(what: object) -> Iterator[None]:
     except OperationalError as error:
         if not isinstance(error.__cause__, LockNotAvailable):
             raise
-        raise Busy(
-            f"An import into “{what}” is running, or another change of many rows. Nothing was saved: try again when "
-            "it is done."
-        ) from None
+        raise Busy(what) from None

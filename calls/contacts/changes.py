@@ -10,7 +10,7 @@ from psycopg.errors import DiskFull
 
 from calls.audit import acting
 from calls.contacts.busy import Busy, short_wait
-from calls.contacts.combine import CannotCombine, Combination, carry_out, counts
+from calls.contacts.combine import CannotCombine, Combination, busy_group, carry_out, counts
 from calls.contacts.importing.problems import DATABASE_FULL
 from calls.dialing.jobs import change_groups_later
 from calls.models import ChangeState, ContactGroup, GroupChange, User
@@ -30,9 +30,8 @@ LOST_SQL = """
 
 def ask(user: User, what: Combination, group: ContactGroup, typed: dict[str, Any]) -> GroupChange:
     """A new group change, counted: now, or in a worker if it is large. Raises CannotCombine."""
-    sizes = ContactGroup.objects.filter(pk__in=what.groups).values_list("size", flat=True)
     change = GroupChange(
-        owner=user, kind=what.kind, group=group, parameters=what.as_json(), typed=typed, expected=sum(sizes)
+        owner=user, kind=what.kind, group=group, parameters=what.as_json(), typed=typed, expected=_size(what)
     )
     with transaction.atomic():
         if change.expected <= INLINE_LIMIT:
@@ -43,24 +42,33 @@ def ask(user: User, what: Combination, group: ContactGroup, typed: dict[str, Any
     return change
 
 
+def _size(what: Combination) -> int:
+    """The contacts in all groups that are looked at."""
+    return sum(ContactGroup.objects.filter(pk__in=what.groups).values_list("size", flat=True))
+
+
 def confirm(change: GroupChange, address: str = "") -> None:
     """Do it, or let a worker do it, logged as done from `address`; once, however often it is confirmed.
 
     Raises CannotCombine; it can be confirmed again then.
     """
-    target = ContactGroup.objects.filter(pk=change.parameters.get("target")).first()
+    what = Combination.from_json(change.parameters)
     try:
-        with short_wait(target):
-            _confirm(change, address)
-    except Busy as error:
-        raise CannotCombine(str(error)) from None
+        with short_wait(change):
+            _confirm(change, _size(what), address)
+    except Busy:
+        raise CannotCombine(str(Busy(busy_group(what)))) from None
+    except OperationalError as error:
+        if not isinstance(error.__cause__, DiskFull):
+            raise
+        raise CannotCombine(DATABASE_FULL) from None
 
 
-def _confirm(change: GroupChange, address: str) -> None:
+def _confirm(change: GroupChange, size: int, address: str) -> None:
     counted = GroupChange.objects.filter(pk=change.pk, state=ChangeState.COUNTED)
-    if change.expected > INLINE_LIMIT:
-        if counted.update(state=ChangeState.WAITING):
-            change_groups_later(change, address)
+    if size > INLINE_LIMIT:  # also if it has grown since it was counted
+        if counted.update(state=ChangeState.WAITING, expected=size, confirmed_from=address):
+            change_groups_later(change)
     elif counted.update(state=ChangeState.RUNNING, started_at=timezone.now()):
         _carry_out(change)
 
@@ -71,13 +79,13 @@ def cancel(change: GroupChange) -> bool:
     return bool(droppable.update(state=ChangeState.CANCELLED, ended_at=timezone.now()))
 
 
-def work(change: GroupChange, address: str = "") -> None:
-    """A worker's part: count, or do it as confirmed from `address`.
+def work(change: GroupChange) -> None:
+    """A worker's part: count, or do it as confirmed.
 
     Begun once more after a crash it starts afresh, for nothing was done then.
     """
     try:
-        with acting(change.owner, None, address):
+        with acting(change.owner, None, change.confirmed_from):
             _work(change)
     except CannotCombine as error:
         _fail(change, str(error))

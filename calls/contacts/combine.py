@@ -245,17 +245,29 @@ def _counted(what: Combination, listed: int, chosen: int) -> dict[str, int]:
     return {"listed": listed, "copied": chosen, "left": rest}
 
 
-def _lock(what: Combination) -> None:
+def _locks(what: Combination) -> list[int]:
+    """The IDs of the groups that nobody else may change meanwhile."""
     if what.kind is Combining.REMOVE:
         # All: two groups that are rid of what the other has, at the same moment, would both lose it.
-        changed = what.groups
-    elif what.kind is Combining.SPLIT:
-        changed = list(what.sources)  # the number of parts follows from its size
-    else:
-        changed = [what.target] if what.target else []
+        return what.groups
+    if what.kind is Combining.SPLIT:
+        return list(what.sources)  # the number of parts follows from its size
+    return [what.target] if what.target else []
+
+
+def _lock(what: Combination) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(LOCK_SQL, [changed])
+        cursor.execute(LOCK_SQL, [_locks(what)])
         cursor.execute(KEEP_SQL, [what.groups])
+
+
+def busy_group(what: Combination) -> ContactGroup | None:
+    """The first of the groups that somebody else holds locked at this moment; one of them if it is free again."""
+    groups = ContactGroup.objects.filter(pk__in=_locks(what) or what.groups)
+    with transaction.atomic():
+        free = {group.pk for group in groups.order_by("pk").select_for_update(no_key=True, skip_locked=True)}
+    there = list(groups.order_by("pk"))
+    return next((group for group in there if group.pk not in free), there[0] if there else None)
 
 
 def _groups(what: Combination, user: User) -> dict[int, ContactGroup]:

@@ -117,16 +117,14 @@ def plan_later(request: CallRequest) -> None:
     _job("plan_request", priority=SOMEBODY_WAITS, lock=f"plan-{request.pk}").defer(request_id=str(request.pk))
 
 
-def start_later(request: CallRequest, address: str = "") -> None:
-    """Defer the job that starts a large call request, confirmed from `address`, which the audit log keeps."""
-    job = _job("start_request", priority=SOMEBODY_WAITS, lock=f"start-{request.pk}")
-    job.defer(request_id=str(request.pk), address=address)
+def start_later(request: CallRequest) -> None:
+    """Defer the job that starts a large call request."""
+    _job("start_request", priority=SOMEBODY_WAITS, lock=f"start-{request.pk}").defer(request_id=str(request.pk))
 
 
-def change_groups_later(change: GroupChange, address: str = "") -> None:
-    """Defer the job that counts a large group change, or does it, as confirmed from `address`."""
-    job = _job("change_groups", priority=SOMEBODY_WAITS, lock=f"group-change-{change.pk}")
-    job.defer(change_id=str(change.pk), address=address)
+def change_groups_later(change: GroupChange) -> None:
+    """Defer the job that counts a large group change, or does it."""
+    _job("change_groups", priority=SOMEBODY_WAITS, lock=f"group-change-{change.pk}").defer(change_id=str(change.pk))
 
 
 def import_later(import_: Import, address: str = "") -> None:

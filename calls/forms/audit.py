@@ -6,11 +6,12 @@ from auditlog.models import LogEntry
 from django import forms
 from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
-from django.contrib.postgres.search import SearchQuery, SearchVector
+from django.contrib.postgres.search import SearchVector
 from django.db.models import Q, QuerySet
 
 from calls.audit import API_KEY
 from calls.contacts.numbers import NumberError, normalise
+from calls.contacts.search import Search, has_words
 from calls.forms.filters import Period
 from calls.history import PORTAL
 from calls.history_words import ACCESS, CREATE, DELETE, UPDATE, kinds
@@ -20,8 +21,8 @@ from calls.models.keys import PREFIX_LENGTH
 LARGEST_ID = 2**63 - 1
 
 STEERED, SETTLED, PASSWORD, AGAIN, OVERRIDE = "state", "settled", "password", "callbacks", "override_reason"
-EXPORTED = ["exported", "downloaded"]
-NAMED = [STEERED, SETTLED, PASSWORD, AGAIN, OVERRIDE, *EXPORTED]
+EXPORTED, DOWNLOADED = "exported", "downloaded"
+NAMED = [STEERED, SETTLED, PASSWORD, AGAIN, OVERRIDE, EXPORTED, DOWNLOADED]
 """What has a name of its own below, besides *changed*."""
 
 DEEDS: dict[str, tuple[str, Q]] = {
@@ -37,7 +38,11 @@ DEEDS: dict[str, tuple[str, Q]] = {
     "settled": ("Settled unconfirmed calls", Q(action=UPDATE, changes__has_key=SETTLED)),
     "callbacks": ("Sent callbacks again", Q(action=UPDATE, changes__has_key=AGAIN)),
     "password": ("Set a password", Q(action=UPDATE, changes__has_key=PASSWORD)),
-    "exported": ("Exported", Q(action=UPDATE, changes__has_any_keys=EXPORTED)),
+    # One by one, as the index audit_deeds has them.
+    "exported": (
+        "Exported",
+        Q(action=UPDATE) & (Q(changes__has_key=EXPORTED) | Q(changes__has_key=DOWNLOADED)),
+    ),
     "session": ("Signed in or out", Q(action=ACCESS)),
 }
 """What the filter calls each kind of deed, and which entries it means."""
@@ -105,6 +110,11 @@ class AuditFilter(Period):
 
     def narrow(self, entries: QuerySet[LogEntry]) -> QuerySet[LogEntry]:
         """The entries among `entries` that the filter asks for; none if it is wrong."""
+        entries = self.listed(entries)
+        return entries.filter(self.search.wanted) if self.search else entries
+
+    def listed(self, entries: QuerySet[LogEntry]) -> QuerySet[LogEntry]:
+        """As `narrow`, before what was done, and to which thing, are searched for."""
         if not self.is_valid():
             return entries.none()
         chosen = self.cleaned_data
@@ -112,11 +122,16 @@ class AuditFilter(Period):
             entries = entries.filter(self._who)
         if chosen["kind"]:
             entries = entries.filter(content_type__in=_content_types(chosen["kind"]))
-        if chosen["did"]:
-            entries = entries.filter(DEEDS[chosen["did"]][1])
-        if chosen["thing"]:
-            entries = entries.alias(words=WORDS).filter(_about(chosen["thing"]))
         return self.in_period(entries, "timestamp")
+
+    @property
+    def search(self) -> Search[LogEntry] | None:
+        """The search for what was done and for the thing; None if the filter asks for neither, or is wrong."""
+        if not self.is_valid():
+            return None
+        did, thing = self.cleaned_data["did"], self.cleaned_data["thing"]
+        wanted = (DEEDS[did][1] if did else Q()) & (_about(thing) if thing else Q())
+        return Search(wanted) if wanted else None
 
 
 WORDS = SearchVector("object_repr", config="simple")
@@ -135,15 +150,9 @@ def _about(typed: str) -> Q:
     """Things with that ID, that number, or whose name has words that begin with the words of `typed`."""
     if typed.startswith("#"):
         return Q(object_pk=str(int(typed[1:])))
-    found = Q(words=_words(typed))
+    found = has_words(WORDS, typed)
     if _is_id(typed):
         found |= Q(object_pk=str(int(typed)))
     with suppress(NumberError):  # it may be a name
-        found |= Q(words=_words(normalise(typed, settings.DEFAULT_REGION)))
+        found |= has_words(WORDS, normalise(typed, settings.DEFAULT_REGION))
     return found
-
-
-def _words(text: str) -> SearchQuery:
-    # Each word is quoted for to_tsquery, in which a quote or a backslash is doubled.
-    words = [word.replace("\\", "\\\\").replace("'", "''") for word in text.split()]
-    return SearchQuery(" & ".join(f"'{word}':*" for word in words), config="simple", search_type="raw")

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from calls.contacts.names import as_name
 from calls.forms.entries import NumberField
 from calls.forms.imports import UploadForm
 from calls.models import Contact, ContactGroup
@@ -74,6 +75,10 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no type a
             "name": forms.TextInput(attrs={"autocomplete": "off"}),
             "custom": forms.TextInput(attrs={"autocomplete": "off"}),
         }
+
+    def clean_name(self) -> str:
+        """The name as an import would read it."""
+        return as_name(self.cleaned_data["name"])
 
     def clean_number(self) -> str:
         """A number is in a contact group once."""

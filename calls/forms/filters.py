@@ -18,7 +18,7 @@ from django.db.models import (
 )
 from django.utils import timezone
 
-from calls.contacts.search import digits_of, with_digits
+from calls.contacts.search import Search, digits_of, search_digits, with_digits
 from calls.dialing.attention import kept_for_good
 from calls.models import Batch, BatchState, Call, CallGroup, GroupState, User
 from calls.obd.statuses import Status
@@ -149,13 +149,21 @@ class CallsOfGroupFilter(forms.Form):
 
     def narrow(self, calls: QuerySet[Call]) -> QuerySet[Call]:
         """The calls among `calls` that the filter asks for; none if it is wrong."""
+        calls = self.listed(calls)
+        return with_digits(calls, self.cleaned_data["digits"]) if self.is_valid() else calls
+
+    def listed(self, calls: QuerySet[Call]) -> QuerySet[Call]:
+        """As `narrow`, before the digits are searched for."""
         if not self.is_valid():
             return calls.none()
         if len(self.statuses) == 1:
-            calls = calls.filter(status=self.statuses[0])
-        elif self.statuses:
-            calls = calls.filter(status__in=self.statuses)
-        return with_digits(calls, self.cleaned_data["digits"])
+            return calls.filter(status=self.statuses[0])
+        return calls.filter(status__in=self.statuses) if self.statuses else calls
+
+    @property
+    def search(self) -> Search[Call] | None:
+        """The search for the digits; None if there are none."""
+        return search_digits(self.cleaned_data["digits"]) if self.is_valid() else None
 
 
 class CallsFilter(Period, CallsOfGroupFilter):
@@ -177,7 +185,12 @@ class CallsFilter(Period, CallsOfGroupFilter):
 
     def narrow_for(self, user: User) -> QuerySet[Call]:
         """The calls that the filter asks for and that `user` may see; none if it is wrong."""
-        calls = self.narrow(Call.objects.visible_to(user))
+        calls = self.listed_for(user)
+        return with_digits(calls, self.cleaned_data["digits"]) if self.is_valid() else calls
+
+    def listed_for(self, user: User) -> QuerySet[Call]:
+        """As `narrow_for`, before the digits are searched for."""
+        calls = self.listed(Call.objects.visible_to(user))
         if not self.is_valid():
             return calls
         if self.by_group(user):

@@ -610,6 +610,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("error", models.TextField(blank=True)),
+                (
+                    "confirmed_from",
+                    models.CharField(blank=True, help_text="The address of who confirmed a large one.", max_length=45),
+                ),
                 ("expected", models.PositiveBigIntegerField(default=0, help_text="Numbers to look at.")),
                 ("seen", models.PositiveBigIntegerField(default=0, help_text="Numbers looked at so far.")),
                 ("callable", models.PositiveBigIntegerField(default=0)),
@@ -926,6 +930,10 @@ class Migration(migrations.Migration):
                 ),
                 ("made", models.JSONField(default=list, help_text="IDs of groups made.")),
                 ("error", models.TextField(blank=True)),
+                (
+                    "confirmed_from",
+                    models.CharField(blank=True, help_text="The address of who confirmed a large one.", max_length=45),
+                ),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("started_at", models.DateTimeField(null=True)),
                 ("ended_at", models.DateTimeField(null=True)),
@@ -1745,7 +1753,18 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="contact",
             index=django.contrib.postgres.indexes.GinIndex(
-                django.contrib.postgres.search.SearchVector("name", config="simple"), name="contact_words"
+                models.Func(
+                    django.contrib.postgres.search.SearchVector("name", config="simple"),
+                    models.Func(
+                        models.F("group"),
+                        output_field=django.contrib.postgres.search.SearchVectorField(),
+                        template="array_to_tsvector(ARRAY['=' || (%(expressions)s)::text])",
+                    ),
+                    arg_joiner=" || ",
+                    output_field=django.contrib.postgres.search.SearchVectorField(),
+                    template="(%(expressions)s)",
+                ),
+                name="contact_words",
             ),
         ),
         migrations.AddConstraint(

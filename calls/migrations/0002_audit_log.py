@@ -11,7 +11,8 @@ INDEXES = {
     "audit_words": "USING gin (to_tsvector('simple'::regconfig, COALESCE(object_repr, '')))",
     # What people look for and few entries are: what calls.forms.audit calls by names of its own.
     "audit_deeds": """("timestamp" DESC, id DESC) WHERE action = 1
-        AND (changes ? 'state' OR changes ? 'settled' OR changes ? 'password' OR changes ? 'callbacks')""",
+        AND (changes ? 'state' OR changes ? 'settled' OR changes ? 'password' OR changes ? 'callbacks'
+            OR changes ? 'override_reason' OR changes ? 'exported' OR changes ? 'downloaded')""",
 }
 
 

@@ -64,6 +64,7 @@ class GroupChange(models.Model):
     )
     made: "models.JSONField[list[int], list[int]]" = models.JSONField(default=list, help_text="IDs of groups made.")
     error = models.TextField(blank=True)
+    confirmed_from = models.CharField(max_length=45, blank=True, help_text="The address of who confirmed a large one.")
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)

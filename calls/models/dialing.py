@@ -70,6 +70,7 @@ class CallRequest(models.Model):
     options = models.JSONField(help_text="The validated options; see dialing.request.")
     state = models.CharField(max_length=10, choices=RequestState, default=RequestState.PLANNING)
     error = models.TextField(blank=True)
+    confirmed_from = models.CharField(max_length=45, blank=True, help_text="The address of who confirmed a large one.")
     expected = models.PositiveBigIntegerField(default=0, help_text="Numbers to look at.")
     seen = models.PositiveBigIntegerField(default=0, help_text="Numbers looked at so far.")
     callable = models.PositiveBigIntegerField(default=0)

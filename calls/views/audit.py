@@ -30,7 +30,7 @@ def _entries() -> "QuerySet[LogEntry]":
 def audit_log(request: HttpRequest) -> HttpResponse:
     """The entries that the filter asks for, newest first."""
     form = AuditFilter(request.GET)
-    page = keyset(form.narrow(_entries()), request, *NEWEST_FIRST)
+    page = keyset(form.listed(_entries()), request, *NEWEST_FIRST, search=form.search)
     query = request.GET.copy()
     for name in ("after", "before"):
         query.pop(name, None)

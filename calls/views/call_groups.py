@@ -220,7 +220,7 @@ def _refused(situation: Situation) -> list[Any]:
 
 
 def _calls(request: HttpRequest, group: CallGroup, form: CallsOfGroupFilter) -> Fragment:
-    page = keyset(form.narrow(Call.objects.filter(call_group=group)), request, "n")
+    page = keyset(form.listed(Call.objects.filter(call_group=group)), request, "n", search=form.search)
     context = {
         "group": group,
         "page": page,

@@ -8,14 +8,16 @@ from django.contrib.auth.decorators import permission_required
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods
 
 from calls.dialing.hours import Rule, in_days
 from calls.dialing.jobs import rules_changed_later
 from calls.dialing.tryout import try_number
 from calls.forms.calling_rules import CallingRuleForm, NumberTried
 from calls.models import CallingRule, Traffic
+from calls.views.asked import keep, kept
 
 DAYS_SHOWN = 6
 """How many further closed days are listed."""
@@ -52,11 +54,14 @@ class Shown:
         return self.rule.next_opening("", self.now)
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @permission_required("calls.view_callingrule", raise_exception=True)
 def calling_rules(request: HttpRequest) -> HttpResponse:
-    """What holds for each traffic type; with `number`, what that means for this number now."""
-    form = NumberTried(request.GET if "number" in request.GET else None)
+    """What holds for each traffic type; with a number that somebody tries, what that means for it now."""
+    form = NumberTried(request.POST if request.method == "POST" else kept(request))
+    if request.method == "POST" and form.is_valid():
+        token = keep(request, {"number": request.POST["number"]})
+        return redirect(f"{reverse('calling_rules')}?about={token}#try-title")
     now = timezone.now()
     rows = CallingRule.objects.in_bulk(list(Traffic.values))
     shown = [Shown(traffic, rows[traffic], Rule.of(traffic), now) for traffic in Traffic if traffic in rows]

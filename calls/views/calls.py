@@ -28,8 +28,8 @@ from calls.views.polling import live
 def calls(request: HttpRequest) -> HttpResponse:
     """All calls that this user may see, newest first, as filtered; refreshes itself while one of them is open."""
     user, form = cast("User", request.user), CallsFilter(request.GET)
-    rows = form.narrow_for(user).select_related("call_group")
-    page = keyset(rows, request, *form.order_for(user))
+    rows = form.listed_for(user).select_related("call_group")
+    page = keyset(rows, request, *form.order_for(user), search=form.search)
     filtered = any(request.GET.get(name) for name in form.fields)
     context = {
         "form": form,

@@ -289,7 +289,10 @@ def _tiles(asked: Import) -> list[tuple[str, int, str]]:
 def import_rows(request: HttpRequest, pk: uuid.UUID, duplicate: bool) -> StreamingHttpResponse:
     """The rows that were refused, or that repeat others, as a file that imports again once it is mended."""
     asked = _import(request, pk)
-    name = f"{PurePath(asked.filename).stem or 'pasted'}-{'repeated' if duplicate else 'refused'}.csv"
+    which = "repeated" if duplicate else "refused"
+    name = f"{PurePath(asked.filename).stem or 'pasted'}-{which}.csv"
+    if request.method == "GET":
+        audit.note(asked.target, downloaded=f"{which} rows of the import of {asked.source}")
     response = StreamingHttpResponse(
         importing.refused_lines(asked, duplicate=duplicate),
         content_type="text/csv; charset=utf-8",

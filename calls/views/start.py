@@ -203,8 +203,10 @@ def _start(request: HttpRequest, asked: CallRequest) -> None:
     planned = CallRequest.objects.filter(pk=asked.pk, state=RequestState.PLANNED)
     if asked.callable > INLINE_LIMIT:
         with transaction.atomic():
-            if planned.update(state=RequestState.STARTING, made_again=asked.made_again_id):
-                start_later(asked, audit.address())
+            if planned.update(
+                state=RequestState.STARTING, made_again=asked.made_again_id, confirmed_from=audit.address()
+            ):
+                start_later(asked)
         return
     planned.update(made_again=asked.made_again_id)
     try:

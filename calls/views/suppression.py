@@ -5,17 +5,18 @@ from django.contrib.auth.decorators import permission_required
 from django.db import IntegrityError, connection, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from calls.audit import note
 from calls.contacts.busy import Busy, short_wait
 from calls.contacts.numbers import pretty
-from calls.contacts.search import digits_of, with_digits
+from calls.contacts.search import search_digits
 from calls.forms.suppression import SuppressionListForm, name_taken
 from calls.models import Suppression, SuppressionList
 from calls.views.contacts import searched
 from calls.views.imports import GET_OR_POST, forget_files, latest_imports
-from calls.views.paging import Page, keyset
+from calls.views.paging import Page, before, keyset
 from calls.views.people import signed_in
 
 
@@ -35,8 +36,7 @@ def _lists(request: HttpRequest) -> Page[SuppressionList]:
 def _numbers(request: HttpRequest, query: str, **filters: object) -> Page[Suppression]:
     """One page of the numbers that begin or end with the digits in `query`, newest first; of all without a query."""
     rows = Suppression.objects.filter(**filters).select_related("added_by", "list")
-    rows = with_digits(rows, query) if digits_of(query) or not query else rows.none()
-    return keyset(rows, request, "-id")
+    return keyset(rows, request, "-id", search=search_digits(query))
 
 
 @permission_required("calls.view_suppression", raise_exception=True)
@@ -52,6 +52,14 @@ def suppression_list(request: HttpRequest, pk: int) -> HttpResponse:
         "imports": latest_imports(chosen),
     }
     return render(request, "suppression/list.html", context)
+
+
+@permission_required("calls.view_suppression", raise_exception=True)
+@require_safe
+def suppression_number(request: HttpRequest, pk: int, number_pk: int) -> HttpResponse:
+    """The page of the list that begins with this number, which is not in its address."""
+    row = get_object_or_404(Suppression, list=pk, pk=number_pk)
+    return redirect(f"{reverse('suppression_list', args=[pk])}?after={before(row.pk)}")
 
 
 @permission_required("calls.add_suppressionlist", raise_exception=True)

@@ -15,7 +15,6 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from calls.access import ADMIN, VIEWER, NoAdminLeftError, set_active
-from calls.audit import NEW_PASSWORD, note
 from calls.forms.users import NO_ADMIN_LEFT, NewUserForm, PasswordForm, UserForm
 from calls.media import references
 from calls.models import IVR, ContactGroup, Sound, User
@@ -181,7 +180,6 @@ def user_password(request: HttpRequest, pk: int) -> HttpResponse:
     password = form.new_password()
     person.set_password(password)
     person.save(update_fields=["password"])
-    note(person, password=NEW_PASSWORD)
     forget_failures(username=person.get_username())
     if form.is_generated:
         return _show_password(request, person, password, created=False)

@@ -4,10 +4,12 @@ A URL that takes POST and is in none of the tables below fails the test.
 """
 
 from collections.abc import Callable, Iterator
+from io import StringIO
 from typing import Any
 
 import pytest
 from axes.models import AccessAttempt
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
@@ -27,6 +29,7 @@ from calls.models import (
 )
 from tests.api.asking import ENDPOINT, Program
 from tests.audit.rows import ADDRESS, browser_of, entries, forget, said
+from tests.contacts.importing.helpers import csv_bytes, imported
 from tests.factories import (
     PASSWORD,
     make_call_group,
@@ -53,6 +56,8 @@ UNLOGGED = {
     "suppression_list_import": "uploads: nothing is imported yet",
     "import": "reads the first rows again",
     "import_cancel": "drops what was uploaded",
+    "calling_rules": "tries a number; changes nothing",
+    "evidence": "looks up what was checked",
     "carrier_check": "asks the carrier; changes nothing",
     "api": "tested below, by method",
 }
@@ -452,6 +457,33 @@ def test_no_password_and_no_hash_is_in_the_log(web: Client, boss: User) -> None:
     assert "created user zed" in everything
     for secret in (new, PASSWORD, zed.password, boss.password, key.digest):
         assert secret not in everything
+
+
+def test_a_password_set_on_the_machine_is_logged_as_nobodys(boss: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget()
+    monkeypatch.setattr("getpass.getpass", lambda prompt: "another good horse")
+    call_command("changepassword", "boss", stdout=StringIO())
+    boss.refresh_from_db()
+    assert boss.check_password("another good horse")
+    assert [said(entry) for entry in entries()] == [
+        "The portal set the password of user boss | password:  -> a new one was set"
+    ]
+
+
+@pytest.mark.parametrize("which", ["refused", "repeated"])
+def test_downloads_of_rows_that_were_not_imported_are_logged(web: Client, boss: User, which: str) -> None:
+    group = make_group("Friends")
+    asked = imported(boss, group, csv_bytes([["Number"], [number(1)], [number(1)], ["12"]]), filename="list.csv")
+    forget()
+    page = f"/imports/{asked.pk}/{which}.csv"
+    web.head(page)
+    assert logged() == []
+    web.get(page)
+    (line,) = logged()
+    assert line == (
+        "boss downloaded rows not imported into contact group Friends | "
+        f"downloaded:  -> {which} rows of the import of list.csv"
+    )
 
 
 class TestAKey:

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from auditlog.models import LogEntry
 from django.db import connection
 from django.http import QueryDict
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from calls import audit
@@ -83,11 +85,11 @@ def test_each_kind_of_thing_leads_to_its_page_while_it_exists(web: Client, boss:
     urls = {entry.thing_url for entry in web.get(PAGE).context["entries"]}
     assert urls == {
         f"/contact-groups/{group.pk}/", f"/contact-groups/{group.pk}/contacts/{contact.pk}/",
-        "/sounds/7/", "/ivrs/9/", f"/suppression/?q=%2B{blocked.number[1:]}", f"/api-keys/{key.pk}/",
+        "/sounds/7/", "/ivrs/9/", f"/suppression/{blocked.list_id}/{blocked.pk}/", f"/api-keys/{key.pk}/",
         f"/call-groups/{calls.pk}/",
     }  # fmt: skip
     for url in urls:
-        assert web.get(url).status_code == 200, url
+        assert web.get(url, follow=True).status_code == 200, url
     for row in (contact, blocked, key, sound, ivr):
         row.delete()
     group.delete()
@@ -327,6 +329,24 @@ def test_no_filter_reads_the_whole_log(web: Client, boss: User, query: str) -> N
         cursor.execute("SET LOCAL enable_sort = off")
     plan = rows.explain()
     assert "Seq Scan on auditlog_logentry" not in plan
+
+
+@pytest.mark.parametrize("did", ["steered", "overridden", "settled", "callbacks", "password", "exported"])
+def test_deeds_that_are_rare_have_an_index(web: Client, did: str) -> None:
+    form = AuditFilter(QueryDict(f"did={did}"))
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    plan = form.narrow(LogEntry.objects.all()).order_by("-timestamp", "-id")[: PAGE_SIZE + 1].explain()
+    assert "audit_deeds" in plan
+
+
+def test_a_thing_that_is_not_there_is_not_looked_for_in_all_entries(web: Client, boss: User) -> None:
+    many(boss, 300)
+    with patch("calls.views.paging.WALKED", 100), CaptureQueriesContext(connection) as asked:
+        assert web.get(PAGE, {"thing": "nobody"}).context["entries"] == []
+    near, straight = (query["sql"] for query in asked.captured_queries if "@@" in query["sql"])
+    assert "CASE" in near
+    assert 'ORDER BY GREATEST("auditlog_logentry"."timestamp") DESC' in straight
 
 
 # --- Export --------------------------------------------------------------------------------------------------------

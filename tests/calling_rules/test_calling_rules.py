@@ -192,7 +192,7 @@ def test_a_traffic_type_that_there_is_not(web: Client, traffic: str) -> None:
 
 
 def tried(web: Client, text: str) -> Any:
-    return web.get(PAGE, {"number": text})
+    return web.post(PAGE, {"number": text}, follow=True)
 
 
 def verdicts(response: Any) -> dict[str, bool]:

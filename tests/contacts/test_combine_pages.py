@@ -362,6 +362,19 @@ def test_one_that_a_crash_interrupted_is_done_again(client: Client, large: None)
     run(change)
     assert change.state == "done"
     assert Contact.objects.count() == 6
+    entry = LogEntry.objects.get_for_object(ContactGroup.objects.get(name="Copy")).latest("pk")
+    assert entry.remote_addr == "127.0.0.1"
+
+
+def test_one_whose_group_has_grown_since_is_done_in_a_worker(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = make_group("Customers", 3)
+    change = asked(client, group, "copy", name="Copy")
+    monkeypatch.setattr(changes, "INLINE_LIMIT", 3)
+    Contact.objects.create(group=group, number=number(3))
+    confirm(client, change)
+    assert (change.state, change.expected) == ("waiting", 4)
+    run(change)
+    assert change.state == "done"
 
 
 @pytest.mark.parametrize("state", ["counting", "waiting"])
@@ -396,6 +409,18 @@ def test_a_full_disk_is_said(client: Client, large: None, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(changes, "counts", full)
     run(change)
+    assert "The disk of the database is full. Nothing was changed." in shown(client, change)
+
+
+def test_a_full_disk_is_said_of_a_small_one_too(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    change = asked(client, make_group("Customers", 3), "copy", name="Copy")
+
+    def full(*_: Any) -> None:
+        raise OperationalError from DiskFull()
+
+    monkeypatch.setattr(changes, "carry_out", full)
+    confirm(client, change)
+    assert change.state == "counted"
     assert "The disk of the database is full. Nothing was changed." in shown(client, change)
 
 

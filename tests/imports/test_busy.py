@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from calls.contacts import busy
 from calls.contacts.combine import Combination
-from calls.models import Combining, Contact, ContactGroup, GroupChange, Import, Suppression, SuppressionList
+from calls.models import Combining, Contact, ContactGroup, GroupChange, Import, Suppression, SuppressionList, User
 from calls.views import contacts
 from tests.contacts.pages import text
 from tests.factories import client_for, make_group, make_user, number
@@ -122,3 +122,20 @@ def test_a_deleted_group_leaves_no_files(client: Client, group: ContactGroup) ->
     client.post(reverse("contact_group_delete", args=[group.pk]))
     assert not path.exists()
     assert not Import.objects.exists()
+
+
+@pytest.mark.usefixtures("_import_runs")
+@pytest.mark.parametrize("kind", [Combining.SPLIT, Combining.REMOVE])
+def test_a_group_change_names_the_group_that_is_busy(client: Client, group: ContactGroup, kind: Combining) -> None:
+    other, user = make_group("Others", 2), User.objects.get(username="boss")
+    what = {
+        Combining.SPLIT: Combination(kind, (group.pk,), name="Part", most=1),
+        Combining.REMOVE: Combination(kind, (group.pk,), target=other.pk),
+    }[kind]
+    change = GroupChange.objects.create(
+        owner=user, kind=kind, group=other, parameters=what.as_json(), typed={}, state="counted"
+    )
+    page = client.post(reverse("group_change_confirm", args=[change.pk]), follow=True)
+    assert "An import into “Members” is running" in text(page)
+    change.refresh_from_db()
+    assert change.state == "counted"
