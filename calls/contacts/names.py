@@ -15,9 +15,18 @@ def as_name(text: str) -> str:
     """Return a name without punctuation around it, control characters or brackets that held the number."""
     if len(text) <= NAME_LENGTH and _PLAIN.fullmatch(text):
         return text
+    return _tidy(text)[:NAME_LENGTH].rstrip()
+
+
+def is_too_long(text: str) -> bool:
+    """Whether a part of the name is lost because it is too long."""
+    return len(_tidy(text)) > NAME_LENGTH
+
+
+def _tidy(text: str) -> str:
     text = "".join(" " if unicodedata.category(char) in {"Cc", "Cs"} else char for char in text[: NAME_LENGTH * 4])
     text = " ".join(_EMPTY_BRACKETS.sub(" ", text).split()).strip(_EDGES)
     for opening, closing in ("()", "[]"):
         if text.count(opening) != text.count(closing):
             text = text.strip(opening + closing + _EDGES)
-    return text[:NAME_LENGTH].rstrip()
+    return text
