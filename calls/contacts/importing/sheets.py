@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +23,15 @@ logger = logging.getLogger(__name__)
 
 NOT_CALCULATED = "a formula that was never calculated: open the file in a spreadsheet program and save it"
 TOO_SLOW = "Reading the workbook takes too long. Save the sheet with the contacts as CSV, and upload that."
+BUSY = (
+    "The portal is reading other workbooks just now. Try again in a minute, or save the sheet as CSV and upload that."
+)
+WAIT_SECONDS = 60.0
 
 _ROOT = Path(__file__).resolve().parents[3]
 _EVERYTHING = 2**31
+# Each may need much memory, and many people may look at previews at once; workers have few imports at a time.
+_previews = threading.BoundedSemaphore(2)
 _OUT_OF_MEMORY = {-signal.SIGABRT, -signal.SIGKILL, -signal.SIGSEGV}
 
 
@@ -48,6 +55,26 @@ def opened_sheet(path: Path, most: int = _EVERYTHING) -> Iterator[Sheet]:
 
     Raises UploadError, also while the rows are read.
     """
+    with _turn(most), _reader(path, most) as sheet:
+        yield sheet
+
+
+@contextmanager
+def _turn(most: int) -> Iterator[None]:
+    """While it is this one's turn; whole sheets have it at once. Raises UploadError."""
+    if most == _EVERYTHING:
+        yield
+        return
+    if not _previews.acquire(timeout=WAIT_SECONDS):
+        raise UploadError(BUSY)
+    try:
+        yield
+    finally:
+        _previews.release()
+
+
+@contextmanager
+def _reader(path: Path, most: int) -> Iterator[Sheet]:
     # Of the environment it gets only what lets it start: no setting and no secret.
     environment = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "PATH", "PYTHONPATH") if key in os.environ}
     process = subprocess.Popen(
