@@ -103,11 +103,11 @@ def change_groups(change_id: str) -> None:
 
 
 @app.task
-def run_import(import_id: str, address: str = "") -> None:
-    """Carry out an import, or undo it, as somebody at `address` confirmed it."""
+def run_import(import_id: str) -> None:
+    """Carry out an import, or undo it."""
     import_ = Import.objects.filter(pk=import_id).first()
     if import_:
-        importing.work(import_, address)
+        importing.work(import_)
 
 
 @app.task

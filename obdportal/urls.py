@@ -5,6 +5,8 @@ from django.urls import include, path
 
 from calls.views.account import admin_login
 
+handler400 = "calls.views.errors.bad_request"
+
 urlpatterns = [
     path("", include("calls.urls")),
     path("django-admin/login/", admin_login),

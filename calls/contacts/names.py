@@ -23,9 +23,14 @@ def as_name(text: str) -> str:
     if len(text) <= NAME_LENGTH and _PLAIN.fullmatch(text):
         return text
     text = text[: NAME_LENGTH * 4]
-    while (cleaned := _cleaned(text)) != text:
+    while (cleaned := _cleaned(text)[:NAME_LENGTH].strip()) != text:
         text = cleaned
     return text if any(map(_says_something, text)) else ""
+
+
+def is_too_long(text: str) -> bool:
+    """Whether a part of the name is lost because it is too long."""
+    return len(_cleaned(text[: NAME_LENGTH * 4])) > NAME_LENGTH
 
 
 def _says_something(char: str) -> bool:
@@ -42,4 +47,4 @@ def _cleaned(text: str) -> str:
     for opening, closing in _BRACKETS:
         if text.count(opening) != text.count(closing):
             text = text.strip(opening + closing)
-    return text[:NAME_LENGTH].strip()
+    return text.strip()

@@ -2,7 +2,9 @@
 
 The first line that it writes is a JSON object: `{"sheet": its name, "others": [more sheets], "rows": 200000}`, or
 `{"refused": why}`. Each further one is a list of rows, `[[number, [cell, ...]], ...]`, without the blank ones. A cell
-is a string, a number, true or false, `{"date": "2026-11-23"}` or `{"time": "10:30:00"}`.
+is a string, a number, true or false, `{"date": "2026-11-23"}` or `{"time": "10:30:00"}`. A row that has nothing but
+formulas which were never calculated is `[number, null]`; `"uncalculated"` of the first line says how many such formulas
+the sheet has.
 
 A list that fills a sheet goes on in the next ones with the same titles: their rows are counted on, titles left out.
 
@@ -12,9 +14,11 @@ bounded here for good.
 
 import contextlib
 import json
+import re
 import resource
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import date
 from itertools import chain, islice
@@ -67,6 +71,14 @@ PROTECTED = (
 )
 EMPTY = "The workbook has no visible sheet with anything in it."
 
+# Of the parts of an .xlsx: which one has which sheet, and a formula without a value.
+_SHEET = re.compile(rb'<(?:\w+:)?sheet\s[^>]*?\bid="([^"]+)"')
+_RELATION = re.compile(rb"<(?:\w+:)?Relationship\s[^>]*>")
+_ID, _TARGET = re.compile(rb'\bId="([^"]+)"'), re.compile(rb'\bTarget="/?(?:xl/)?([^"]+)"')
+_UNCALCULATED = re.compile(
+    rb'<c\s[^>]*?\br="[A-Z]+(\d+)"[^>]*>\s*<f(?:\s[^>]*)?(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>'
+)
+_PART_AT_ONCE = 1024 * 1024
 
 _json = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -106,8 +118,10 @@ def _lines(path: Path, most: int) -> Iterator[str]:
     except CalamineError:
         raise Refused(PROTECTED if _is_encrypted(path) else DAMAGED) from None
     others = [name[:_SHEET_NAME] for name in others[len(more) :][:_OTHER_SHEETS]]
-    yield _json({"sheet": sheet.name[:_SHEET_NAME], "others": others, "rows": rows})
-    yield from _batches(islice(chain(_rows(sheet), _rows_of(workbook, more)), most))
+    missing = _uncalculated(path, workbook.sheet_names.index(sheet.name))
+    facts = {"sheet": sheet.name[:_SHEET_NAME], "others": others, "rows": rows, "uncalculated": sum(missing.values())}
+    yield _json(facts)
+    yield from _batches(islice(chain(_rows(sheet, missing), _rows_of(workbook, more, path)), most))
 
 
 def _batches(rows: Iterable[str]) -> Iterator[str]:
@@ -183,15 +197,38 @@ def _height(sheet: CalamineSheet) -> int:
     return sheet.end[0] + 1 if sheet.end else 0
 
 
-def _rows_of(workbook: CalamineWorkbook, names: list[str]) -> Iterator[str]:
+def _rows_of(workbook: CalamineWorkbook, names: list[str], path: Path) -> Iterator[str]:
     """The rows of the sheets in which a list goes on."""
     for place, name in enumerate(names, start=1):
-        yield from islice(_rows(workbook.get_sheet_by_name(name), place * SHEET_ROWS), 1, None)
+        missing = _uncalculated(path, workbook.sheet_names.index(name))
+        yield from islice(_rows(workbook.get_sheet_by_name(name), missing, place * SHEET_ROWS), 1, None)
 
 
-def _rows(sheet: CalamineSheet, before: int = 0) -> Iterator[str]:
+def _uncalculated(path: Path, place: int) -> Counter[int]:
+    """How many formulas without a value the rows of the sheet at this place have; programs write such, not people.
+
+    Of workbooks of other kinds than .xlsx nobody knows.
+    """
+    found: Counter[int] = Counter()
+    with contextlib.suppress(zipfile.BadZipFile, KeyError, IndexError), zipfile.ZipFile(path) as packed:
+        relation = _SHEET.findall(packed.read("xl/workbook.xml"))[place]
+        for each in _RELATION.findall(packed.read("xl/_rels/workbook.xml.rels")):
+            name, target = _ID.search(each), _TARGET.search(each)
+            if name and target and name[1] == relation:
+                with packed.open(f"xl/{target[1].decode()}") as part:
+                    rest = b""
+                    while block := part.read(_PART_AT_ONCE):
+                        block = rest + block
+                        found.update(int(row) for row in _UNCALCULATED.findall(block) if b"<f" in block)
+                        rest = block[max(block.rfind(b"</c>"), len(block) - MAX_CELL) :]
+    return found
+
+
+def _rows(sheet: CalamineSheet, uncalculated: Counter[int], before: int = 0) -> Iterator[str]:
     """The rows that are not blank, each as JSON; so many rows were before them."""
-    for number, cells in enumerate(sheet.iter_rows(), start=before + 1):
+    place = 0
+    for place, cells in enumerate(sheet.iter_rows(), start=1):
+        number = before + place
         if any(cell != "" for cell in cells):
             if any(isinstance(cell, str) and len(cell) > MAX_CELL for cell in cells):
                 raise Refused(
@@ -203,6 +240,10 @@ def _rows(sheet: CalamineSheet, before: int = 0) -> Iterator[str]:
                     f"Row {number:,} has more than {MAX_ROW:,} characters. Shorten its cells, then upload it again."
                 )
             yield row
+        elif place in uncalculated:
+            yield _json((number, None))
+    for further in sorted(row for row in uncalculated if row > place):
+        yield _json((before + further, None))
 
 
 def _moment(value: Any) -> dict[str, str]:

@@ -127,11 +127,11 @@ def change_groups_later(change: GroupChange) -> None:
     _job("change_groups", priority=SOMEBODY_WAITS, lock=f"group-change-{change.pk}").defer(change_id=str(change.pk))
 
 
-def import_later(import_: Import, address: str = "") -> None:
-    """Defer the job that carries out an import, or undoes it, as confirmed from `address`; one per target at a time."""
+def import_later(import_: Import) -> None:
+    """Defer the job that carries out an import, or undoes it; one per target at a time."""
     target = f"group-{import_.group_id}" if import_.group_id else f"list-{import_.suppression_list_id}"
     job = _job("run_import", priority=SOMEBODY_WAITS, lock=f"import-{target}")
-    job.defer(import_id=str(import_.pk), address=address)
+    job.defer(import_id=str(import_.pk))
 
 
 def export_later(export: Export) -> None:

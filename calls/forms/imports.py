@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
 
-from calls.contacts.importing import MAX_BYTES, MAX_ROWS, Layout, Role, may_import
+from calls.contacts.importing import ENCODINGS, MAX_BYTES, MAX_ROWS, Layout, Role, may_import
 from calls.models import ContactGroup, Existing, Import, Suppression, SuppressionList, User
 from calls.uploads import problem_of
 
@@ -17,9 +17,30 @@ CONTACT_ROLES = {
     Role.NAME: "Name",
     Role.CUSTOM: "Custom reference",
     Role.EXTRA: "Keep as extra column",
+    Role.TEXT: "Names and numbers together",
     Role.SKIP: "Leave out",
 }
-SUPPRESSION_ROLES = {Role.NUMBER: "Phone number", Role.REASON: "Reason", Role.SKIP: "Leave out"}
+SUPPRESSION_ROLES = {
+    Role.NUMBER: "Phone number",
+    Role.REASON: "Reason",
+    Role.TEXT: "Names and numbers together",
+    Role.SKIP: "Leave out",
+}
+
+FREE_TEXT, ANOTHER = "text", "another"
+SEPARATORS = {
+    "comma": (",", "Comma ,"),
+    "semicolon": (";", "Semicolon ;"),
+    "tab": ("\t", "Tab"),
+    "bar": ("|", "Bar |"),
+    "colon": (":", "Colon :"),
+    "tilde": ("~", "Tilde ~"),
+    "caret": ("^", "Caret ^"),
+    "space": (" ", "Space"),
+    ANOTHER: ("", "Another one, typed beside"),
+    FREE_TEXT: ("", "None: each line is free text"),
+}
+"""What separates cells, by the name of the choice: the character, and how it is called."""
 
 LAST_HEADER = 1_000
 """The last row in which titles are looked for."""
@@ -125,10 +146,23 @@ class LayoutForm(forms.Form):
         widget=forms.NumberInput(attrs={"min": 1, "max": LAST_HEADER, "inputmode": "numeric"}),
         help_text="Rows above it are left out. Empty: there are no titles.",
     )
+    encoding = forms.ChoiceField(label="Encoding", choices=list(ENCODINGS.items()))
+    separator = forms.ChoiceField(label="Separator", choices=[(name, words) for name, (_, words) in SEPARATORS.items()])
+    other_separator = forms.CharField(label="Another separator", required=False, max_length=1, strip=False)
     existing = forms.ChoiceField(label="If a number is there already", widget=forms.RadioSelect)
 
     def __init__(self, data: QueryDict | None, *, user: User, asked: Import, layout: Layout) -> None:
-        super().__init__(data, initial={"header": layout.header or None, "existing": asked.existing})
+        separator, another = _separator(layout)
+        super().__init__(
+            data,
+            initial={
+                "header": layout.header or None,
+                "encoding": layout.encoding,
+                "separator": separator,
+                "other_separator": another,
+                "existing": asked.existing,
+            },
+        )
         self.read_as = layout
         self.fields["existing"].choices = _existing_choices(user, asked.target)  # type: ignore[attr-defined]
         roles = CONTACT_ROLES if asked.group else SUPPRESSION_ROLES
@@ -140,6 +174,10 @@ class LayoutForm(forms.Form):
             )
         if layout.kind == "pasted":
             del self.fields["header"]
+        if layout.kind == "xlsx" or not asked.filename:
+            del self.fields["encoding"]
+        if layout.kind == "xlsx":
+            del self.fields["separator"], self.fields["other_separator"]
 
     def _title(self, place: int) -> str:
         titles = self.read_as.titles
@@ -151,16 +189,52 @@ class LayoutForm(forms.Form):
         """The fields of the columns, in their order."""
         return [self[f"column_{place}"] for place in range(len(self.read_as.columns))]
 
+    def clean_other_separator(self) -> str:
+        """A character that no number and no name has, if one is typed; it counts if the choice says so."""
+        typed: str = self.cleaned_data["other_separator"]
+        if self.cleaned_data.get("separator") == ANOTHER:
+            if not typed:
+                raise ValidationError("Type the character that separates the cells.")
+            if typed.isalnum() or typed in '"\r\n+':
+                raise ValidationError("This can't separate cells: numbers, names or quoted cells have it.")
+        elif typed and typed != self.initial["other_separator"]:
+            raise ValidationError("Choose “Another one” as the separator, or empty this field.")
+        return typed
+
     def clean(self) -> dict[str, Any]:
         """A column with numbers there must be; what is there once per contact comes from one column."""
         cleaned = super().clean() or self.cleaned_data
+        if self.errors or self.reads_otherwise:
+            return cleaned  # there will be other columns
         chosen = [cleaned.get(field.name) for field in self.columns]
-        if chosen and Role.NUMBER not in chosen:
+        if Role.TEXT in chosen and set(chosen) - {Role.SKIP} != {Role.TEXT}:
+            raise ValidationError("Where one column has names and numbers together, leave the others out.")
+        if chosen and not {Role.NUMBER, Role.TEXT} & set(chosen):
             raise ValidationError("Say which column has the phone numbers.")
-        for role, words in {Role.CUSTOM: "custom reference", Role.REASON: "reason"}.items():
+        for role, words in {
+            Role.CUSTOM: "custom reference",
+            Role.REASON: "reason",
+            Role.TEXT: "one with names and numbers together",
+        }.items():
             if chosen.count(role) > 1:
                 raise ValidationError(f"Only one column can be the {words}: leave the others out.")
         return cleaned
+
+    @property
+    def reading(self) -> tuple[str, str, str]:
+        """Kind, encoding and delimiter of the text, of a valid form."""
+        before, chosen = self.read_as, self.cleaned_data.get("separator")
+        encoding = self.cleaned_data.get("encoding", before.encoding)
+        if chosen is None:
+            return before.kind, encoding, before.delimiter
+        if chosen == FREE_TEXT:
+            return "pasted", encoding, before.delimiter
+        return "csv", encoding, SEPARATORS[chosen][0] or self.cleaned_data["other_separator"]
+
+    @property
+    def reads_otherwise(self) -> bool:
+        """Whether a valid form wants the text to be divided, or decoded, in another way than before."""
+        return self.reading != (self.read_as.kind, self.read_as.encoding, self.read_as.delimiter)
 
     @property
     def layout(self) -> Layout:
@@ -174,6 +248,16 @@ class LayoutForm(forms.Form):
         return Existing(self.cleaned_data["existing"])
 
 
+def _separator(layout: Layout) -> tuple[str, str]:
+    """The choice for what separates cells now, and the character if it has no choice of its own."""
+    if layout.kind == "pasted":
+        return FREE_TEXT, ""
+    for name, (delimiter, _) in SEPARATORS.items():
+        if delimiter == layout.delimiter:
+            return name, ""
+    return ANOTHER, layout.delimiter
+
+
 def _existing_choices(user: User, target: ContactGroup | SuppressionList) -> list[tuple[str, str]]:
     what = "contact" if isinstance(target, ContactGroup) else "number"
     there = f"{target.size:,} {what}{'' if target.size == 1 else 's'}"
@@ -182,4 +266,6 @@ def _existing_choices(user: User, target: ContactGroup | SuppressionList) -> lis
         Existing.UPDATE: "Update it where the row says something, and add the others",
         Existing.REPLACE: f"Replace everything: of the {there} there now, those that are not in these rows are removed",
     }
+    if not isinstance(target, ContactGroup):
+        words[Existing.REPLACE] += ". Not while any row is refused"
     return [(each.value, text) for each, text in words.items() if may_import(user, target, each)]

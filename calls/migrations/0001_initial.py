@@ -1011,7 +1011,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("step", models.CharField(blank=True, help_text="`reading` or `writing`.", max_length=10)),
-                ("done", models.PositiveBigIntegerField(default=0, help_text="Bytes read, or rows written.")),
+                (
+                    "done",
+                    models.PositiveBigIntegerField(
+                        default=0, help_text="Bytes, or rows of a workbook, read; or rows written."
+                    ),
+                ),
                 ("total", models.PositiveBigIntegerField(default=0, help_text="Of those, how many there are.")),
                 ("rows", models.PositiveBigIntegerField(default=0, help_text="Rows read so far.")),
                 (
@@ -1021,9 +1026,18 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("reasons", models.JSONField(default=dict, help_text="How many rows were refused for what.")),
+                ("repairs", models.JSONField(default=dict, help_text="Of how many rows what was repaired or cut.")),
                 ("first_id", models.BigIntegerField(help_text="What it added has IDs from here ...", null=True)),
                 ("last_id", models.BigIntegerField(help_text="... to here.", null=True)),
                 ("error", models.TextField(blank=True)),
+                (
+                    "attempts",
+                    models.PositiveSmallIntegerField(default=0, help_text="How often a worker has begun it."),
+                ),
+                (
+                    "address",
+                    models.CharField(blank=True, help_text="Where it was confirmed, or undone, from.", max_length=45),
+                ),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("started_at", models.DateTimeField(null=True)),
                 ("ended_at", models.DateTimeField(null=True)),

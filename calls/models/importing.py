@@ -60,7 +60,7 @@ class Import(models.Model):
     reason = models.CharField(max_length=200, blank=True, help_text="Of suppressed numbers without one of their own.")
     state = models.CharField(max_length=10, choices=ImportState, default=ImportState.UPLOADED)
     step = models.CharField(max_length=10, blank=True, help_text="`reading` or `writing`.")
-    done = models.PositiveBigIntegerField(default=0, help_text="Bytes read, or rows written.")
+    done = models.PositiveBigIntegerField(default=0, help_text="Bytes, or rows of a workbook, read; or rows written.")
     total = models.PositiveBigIntegerField(default=0, help_text="Of those, how many there are.")
     rows = models.PositiveBigIntegerField(default=0, help_text="Rows read so far.")
     counts: "models.JSONField[dict[str, int], dict[str, int]]" = models.JSONField(
@@ -69,9 +69,14 @@ class Import(models.Model):
     reasons: "models.JSONField[dict[str, int], dict[str, int]]" = models.JSONField(
         default=dict, help_text="How many rows were refused for what."
     )
+    repairs: "models.JSONField[dict[str, int], dict[str, int]]" = models.JSONField(
+        default=dict, help_text="Of how many rows what was repaired or cut."
+    )
     first_id = models.BigIntegerField(null=True, help_text="What it added has IDs from here ...")
     last_id = models.BigIntegerField(null=True, help_text="... to here.")
     error = models.TextField(blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="How often a worker has begun it.")
+    address = models.CharField(max_length=45, blank=True, help_text="Where it was confirmed, or undone, from.")
     undone_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+", help_text="Who had it undone.")
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)

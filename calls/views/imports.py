@@ -150,9 +150,23 @@ def _read_again(asked: Import, form: LayoutForm) -> Layout:
     Raises UploadError.
     """
     layout, before = form.layout, form.read_as
+    if form.reads_otherwise:
+        return _read_otherwise(asked, form)
     if layout.header != before.header and layout.columns == before.columns:
         return importing.with_header(asked, layout, layout.header)
     return _with_titles(asked, form)
+
+
+def _read_otherwise(asked: Import, form: LayoutForm) -> Layout:
+    """The layout of the text with another encoding or separator. Raises UploadError."""
+    layout, chosen, before = importing.read_as(asked, *form.reading), form.layout, form.read_as
+    if layout.kind == "csv" and chosen.header != before.header:
+        return importing.with_header(asked, layout, chosen.header)
+    # With other letters only, the columns are what they were.
+    same = (layout.kind, layout.delimiter, layout.header) == (before.kind, before.delimiter, before.header)
+    if same and len(layout.columns) == len(chosen.columns):
+        return replace(layout, columns=chosen.columns)
+    return layout
 
 
 def _with_titles(asked: Import, form: LayoutForm) -> Layout:
@@ -160,6 +174,7 @@ def _with_titles(asked: Import, form: LayoutForm) -> Layout:
     layout = form.layout
     if layout.header == form.read_as.header:
         return layout
+    importing.with_header(asked, layout, layout.header)  # says so if there are none
     return replace(layout, titles=tuple(importing.preview(asked, layout).titles))
 
 
@@ -179,9 +194,7 @@ def _show_preview(request: HttpRequest, asked: Import, form: LayoutForm) -> Http
         "asked": asked,
         "form": form,
         "preview": shown,
-        "whole": len(shown.rows) < PREVIEW_ROWS,
-        "repaired": sum(bool(row.repaired) for row in shown.rows),
-        "refused": sum(bool(row.reason) for row in shown.rows),
+        "whole": shown.looked_at <= PREVIEW_ROWS,
         "problem": problem,
         **_places(asked.target),
     }
@@ -197,6 +210,10 @@ def import_confirm(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     form = _layout_form(request, asked)
     if form.is_valid():
         try:
+            if form.reads_otherwise:
+                _keep(asked, _read_again(asked, form), form.chosen)
+                messages.info(request, "The rows were read again. Look whether they are right, then import them.")
+                return redirect("import", pk)
             importing.confirm(asked, _with_titles(asked, form), form.chosen, audit.address())
             return redirect("import", pk)
         except (ImportNotPossible, UploadError) as error:
@@ -223,8 +240,10 @@ def _show_progress(request: HttpRequest, asked: Import) -> HttpResponse:
         "asked": asked,
         "pace": _pace(asked),
         "ahead": importing.waiting_for(asked) if asked.state == ImportState.WAITING else None,
-        "tiles": _tiles(asked) if counts else [],
+        "in_rows": asked.layout.get("kind") == "xlsx",
+        "tiles": _tiles(asked) if "added" in counts else [],
         "reasons": sorted(asked.reasons.items(), key=lambda item: -item[1])[:REASONS_SHOWN],
+        "repairs": sorted(asked.repairs.items(), key=lambda item: -item[1])[:REASONS_SHOWN],
         "refused": asked.not_taken.filter(duplicate=False).order_by("line")[: REFUSED_SHOWN if counts else 0],
         "more": max(0, counts.get("refused", 0) - REFUSED_SHOWN),
         **_undoing(request, asked),

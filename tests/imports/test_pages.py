@@ -147,6 +147,16 @@ def test_a_full_disk_is_said(client: Client, group: ContactGroup, monkeypatch: p
     assert not Import.objects.exists()
 
 
+def test_pasted_text_that_is_too_long_says_what_to_do(client: Client, group: ContactGroup, settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2
+    response = upload(client, group, pasted=f"{number(1)}\n" * 100_000)
+    assert response.status_code == 400
+    assert (
+        "more than 1 MiB, which is too much. Nothing was changed. Go back, save the list" in response.content.decode()
+    )
+    assert "Something in the address" in client.get("/", headers={"host": "elsewhere.example"}).content.decode()
+
+
 def test_a_script_that_uploads_is_told_where_the_preview_is(client: Client, group: ContactGroup) -> None:
     url = reverse("contact_group_import", args=[group.pk])
     response = client.post(url, {"pasted": number(1)}, headers={"X-Requested-With": "XMLHttpRequest"})
@@ -171,7 +181,8 @@ def test_the_preview_shows_what_is_read_repaired_and_refused(client: Client, gro
 def test_other_columns_are_chosen_and_read_again(client: Client, group: ContactGroup) -> None:
     asked = uploaded(client, group, file=FILE)
     assert form_of(client, asked) == {
-        "header": 1, "existing": "skip", "column_0": "number", "column_1": "name", "column_2": "extra",
+        "header": 1, "encoding": "utf-8-sig", "separator": "semicolon", "other_separator": "",
+        "existing": "skip", "column_0": "number", "column_1": "name", "column_2": "extra",
         "column_3": form_of(client, asked)["column_3"],
     }  # fmt: skip
     chosen = form_of(client, asked, column_1="extra", column_2="name", column_3="custom", existing="update")
@@ -248,6 +259,59 @@ def test_replacing_everything_is_for_who_may_delete(group: ContactGroup) -> None
     assert "of the 0 numbers there now" in shown(admin, uploaded(admin, own, pasted=number(1), reason="Asked"))
 
 
+def test_another_separator_and_encoding_are_read_again(client: Client, group: ContactGroup) -> None:
+    data = f"Name!Mobile\nJosé!{number(1)}\n".encode("cp1252")
+    asked = uploaded(client, group, file=SimpleUploadedFile("list.csv", data))
+    fields = form_of(client, asked, encoding="iso8859-15", separator="another")
+    response = post(client, "import", asked, fields)
+    assert response.context["form"].errors["other_separator"] == ["Type the character that separates the cells."]
+    assert response.context["form"]["encoding"].value() == "iso8859-15"
+    for wrong in '1"+':
+        assert post(client, "import", asked, fields | {"other_separator": wrong}).status_code == 200
+    unchosen = post(client, "import", asked, fields | {"other_separator": "!", "separator": "comma"})
+    assert "Choose “Another one” as the separator" in text(unchosen)
+    fields["other_separator"] = "!"
+    # Nothing is imported that nobody has seen.
+    assert post(client, "import_confirm", asked, fields)["Location"] == reverse("import", args=[asked.pk])
+    assert asked.state == ImportState.UPLOADED
+    chosen = form_of(client, asked)
+    assert chosen == fields | {"column_0": "name", "column_1": "number"} | {"header": 1}
+    assert "It is read as ISO-8859-15" in shown(client, asked)
+    # With other letters only, the columns stay as they were chosen.
+    post(client, "import", asked, chosen | {"encoding": "cp1252", "column_0": "custom"})
+    assert form_of(client, asked)["column_0"] == "custom"
+    post(client, "import_confirm", asked, form_of(client, asked))
+    assert group.contacts.get().custom == "José"
+
+
+def test_pasted_text_is_divided_as_the_person_says(client: Client, group: ContactGroup) -> None:
+    asked = uploaded(client, group, pasted=f"Asha: {number(1)}\nRavi: {number(2)}")
+    assert form_of(client, asked) == {"separator": "text", "other_separator": "", "existing": "skip"}
+    post(client, "import", asked, form_of(client, asked, separator="colon"))
+    assert form_of(client, asked)["column_1"] == "number"
+    together = form_of(client, asked, column_0="text")
+    assert "names and numbers together, leave the others out" in text(post(client, "import", asked, together))
+    post(client, "import", asked, form_of(client, asked, separator="text"))
+    post(client, "import_confirm", asked, form_of(client, asked))
+    assert set(group.contacts.values_list("name", flat=True)) == {"Asha", "Ravi"}
+
+
+def test_a_file_that_can_not_be_read_like_that_is_said(client: Client, group: ContactGroup) -> None:
+    asked = uploaded(client, group, file=SimpleUploadedFile("list.csv", FILE.encode("utf-16")))
+    response = post(client, "import", asked, form_of(client, asked, encoding="cp1252"))
+    assert "This is not a text file" in text(response)
+    assert response.context["form"]["encoding"].value() == "cp1252"
+    blank = post(client, "import", asked, form_of(client, asked, header="9"))
+    assert "Row 9 is blank, or there is none" in text(blank).replace("&#x27;", "'")
+
+
+def test_the_preview_names_rows_further_down(client: Client, group: ContactGroup) -> None:
+    rows = [number(i) for i in range(40)]
+    page = shown(client, uploaded(client, group, file="\n".join(["Mobile", *rows, "12", "02079460001.0"])))
+    assert "Of the first 42 rows: 1 repaired. 1 would be refused." in page
+    assert "Further rows that were repaired, or would be refused 42" in page
+
+
 # --- Result ----------------------------------------------------------------------------------------------------------
 
 
@@ -264,6 +328,22 @@ def test_a_small_import_goes_straight_to_its_result(client: Client, group: Conta
     again = post(client, "import_confirm", asked, {})
     assert again["Location"] == reverse("import", args=[asked.pk])
     assert group.contacts.count() == 1
+
+
+def test_what_was_repaired_is_said(client: Client, group: ContactGroup) -> None:
+    asked = imported(client, group, file="Mobile\n'02079460001\n02079460002.0\n")
+    assert "What was repaired Repair Rows" in shown(client, asked)
+
+
+def test_a_list_that_is_not_replaced_says_why_and_gives_the_rows() -> None:
+    client = client_for(make_user("admin"))
+    own = SuppressionList.objects.create(name="Register")
+    asked = imported(client, own, "replace", file=f"Mobile\n{number(1)}\n12\n", reason="Asked")
+    page = shown(client, asked)
+    assert "Not imported 1 of 2 rows can" in page
+    assert "Why rows were refused Reason Rows too short: 2 digits 1" in page
+    assert "12,too short" in body(client.get(reverse("import_refused", args=[asked.pk])))
+    assert "Not imported" in text(client.get(reverse("suppression_list_imports", args=[own.pk])))
 
 
 def test_refused_rows_are_downloaded_mended_and_imported(client: Client, group: ContactGroup) -> None:
@@ -311,7 +391,12 @@ AT_WORK: dict[str, tuple[dict[str, Any], str]] = {
     "waiting": ({"state": "waiting"}, "Waits for a worker."),
     "reading": ({"state": "running", "step": "reading", "done": 50, "total": 100, "rows": 20}, "Step 1 of 2: reading"),
     "writing": ({"state": "running", "step": "writing", "done": 50, "total": 100, "rows": 100}, "writing, 50 of 100"),
+    "workbook": (
+        {"state": "running", "step": "reading", "done": 5, "total": 2_000, "layout": {"kind": "xlsx"}},
+        "Step 1 of 2: reading, row 5 of 2,000",
+    ),
     "undoing": ({"state": "undoing"}, "Puts back what was there before."),
+    "put back": ({"state": "undoing", "done": 50, "total": 100}, "Puts back what was there before. Time left"),
 }
 
 
@@ -324,7 +409,7 @@ def test_how_far_it_is_survives_a_reload_and_refreshes_itself(
     page = client.get(reverse("import", args=[asked.pk]))
     assert said in text(page)
     assert 'hx-trigger="every 1s"' in page.content.decode()
-    assert ("Cancel" in text(page)) == (name != "undoing")
+    assert ("Cancel" in text(page)) == (columns["state"] != "undoing")
     Import.objects.update(state="cancelled")
     refresh = client.get(f"{reverse('import', args=[asked.pk])}?v=0", headers={"HX-Request": "true"})
     assert "Nothing was changed." in refresh.content.decode()

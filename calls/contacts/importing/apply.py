@@ -124,6 +124,12 @@ SUPPRESSED_SQL = """
 MEMORY_SQL = "SET LOCAL work_mem = '64MB'"
 
 
+def keep_not_taken(import_: Import) -> None:
+    """Keep the rows that are refused, or repeat others, with the import."""
+    with connection.cursor() as cursor:
+        cursor.execute(NOT_TAKEN_SQL, {"import": import_.pk})
+
+
 @dataclass(frozen=True)
 class Written:
     """What became of the numbers of a file, and the IDs of the new rows: no other rows of the target have such."""
@@ -177,7 +183,7 @@ class Writer:
         self._write(removed, KEEP_SQL, DELETE_SQL, chosen="import_removed", removed="true")
         self._write(changed, KEEP_SQL, UPDATE_SQL, chosen="import_changed", removed="false")
         ids = [each for each in self._write(fresh, INSERT_SQL) if each is not None]
-        self._run(NOT_TAKEN_SQL)
+        keep_not_taken(self._import)
         counts = {"added": fresh, "updated": changed, "unchanged": numbers - fresh - changed, "removed": removed}
         if self._import.group_id:
             counts["suppressed"] = self._suppressed()

@@ -11,11 +11,15 @@ MAX_EXTRA = MAX_COLUMNS - 3
 REASON_COLUMN = "not added because"
 """Title of the column with the reason in a file of rows that were not taken; it is left out when that is imported."""
 
+TEXT_COLUMN = "Pasted numbers"
+"""Title of the column with lines of pasted text in such a file."""
+
 
 class Role(StrEnum):
     """What a column holds."""
 
     NUMBER = "number"
+    TEXT = "text"  # numbers and names as people paste them; no other column has anything then
     NAME = "name"
     CUSTOM = "custom"
     EXTRA = "extra"
@@ -30,6 +34,7 @@ class Layout:
     `kind` is "csv", "xlsx" (every kind of workbook) or "pasted" (free text: there are no columns). `header` is the
     number of the line, or row of the sheet, with the titles; 0 if there is none; what is above it is left out.
     `columns` has a role for each column. Several columns with numbers each give a number, several with names one name.
+    Rows with something beyond the columns are refused.
     """
 
     kind: str

@@ -1,6 +1,7 @@
 """Why an import can't go on, in words for the person who asked for it."""
 
 import errno
+import os
 
 from django.db import Error
 from psycopg import errors
@@ -9,8 +10,14 @@ DISK_FULL = "The disk of the portal is full. Nothing was changed. Free some spac
 DATABASE_FULL = "The disk of the database is full. Nothing was changed. Free some space, then try again."
 GONE = "What this was to be imported into was deleted meanwhile."
 BUG = "The portal has made a mistake. Nothing was changed. Its log says more; tell your administrator."
+IN_VAIN = (
+    "The portal has begun this several times, and was interrupted each time. Nothing was changed. Its log says more; "
+    "try again, or tell your administrator."
+)
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+# What no other try changes.
+_NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
 class UploadError(ValueError):
@@ -28,4 +35,9 @@ def in_words(error: Exception) -> str:
     cause = error.__cause__ if isinstance(error, Error) else error
     if isinstance(cause, errors.DiskFull):
         return DATABASE_FULL
+    if isinstance(error, OSError) and error.errno in _NO_ACCESS:
+        return (
+            f"The portal can't read or keep the uploaded file: {os.strerror(error.errno)}. Nothing was changed. Tell "
+            "your administrator."
+        )
     return DISK_FULL if isinstance(error, OSError) and error.errno in _NO_ROOM else ""

@@ -1,6 +1,7 @@
 """A file arrives: it is looked at, stored, and its layout guessed."""
 
 import unicodedata
+from dataclasses import replace
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError
 
 from calls.contacts.importing.cells import as_text
+from calls.contacts.importing.encoding import SAMPLE_BYTES, guess_encoding
 from calls.contacts.importing.guess import (
     SAMPLE_ROWS,
     columns_of_numbers,
@@ -19,18 +21,18 @@ from calls.contacts.importing.guess import (
     guess_columns,
     guess_header,
 )
-from calls.contacts.importing.layout import MAX_COLUMNS, Layout, Role
+from calls.contacts.importing.layout import MAX_COLUMNS, REASON_COLUMN, TEXT_COLUMN, Layout, Role
 from calls.contacts.importing.own import begins_as_own, own_columns
 from calls.contacts.importing.problems import GONE, ImportNotPossible, UploadError, in_words
 from calls.contacts.importing.reading import unique_titles
-from calls.contacts.importing.source import FIRST_ROWS, opened_source
+from calls.contacts.importing.source import FIRST_ROWS, opened_file, opened_source, path_of
 from calls.contacts.importing.staging import MAX_ROWS
-from calls.contacts.importing.text import SAMPLE_BYTES, check_is_text, guess_delimiter, guess_encoding
+from calls.contacts.importing.text import check_is_text, guess_delimiter
 from calls.contacts.repair import CellValue, read_cell
 from calls.contacts.workbook import OLD_MAGIC
 from calls.models import ContactGroup, Import, SuppressionList, User
 
-__all__ = ["MAX_BYTES", "MAX_ROWS", "receive", "with_header"]
+__all__ = ["MAX_BYTES", "MAX_ROWS", "read_as", "receive", "with_header"]
 
 MAX_BYTES = 300 * 1024 * 1024
 
@@ -42,6 +44,9 @@ _OTHER_FILES = {
     b"Rar!": "This is a compressed file. Unpack it, and upload what is in it.",
 }
 _EMPTY = "The file is empty."
+_FEW = 0.1
+"""Of rows without titles: what so few of them have beyond the others is no column."""
+
 _BLANK = f"The file is empty, or its first {FIRST_ROWS:,} rows are. Delete empty rows above the list."
 
 Sample = list[tuple[int, list[CellValue]]]
@@ -72,7 +77,8 @@ def receive(
     _check_size(import_.size)
     try:
         import_.file.save(str(import_.pk), content, save=False)
-        layout = _guess_layout(Path(import_.file.path), pasted=upload is None, suppression=import_.group is None)
+        path = Path(import_.file.path)
+        layout, import_.total = _guess_layout(path, pasted=upload is None, suppression=import_.group is None)
         import_.layout = layout.as_json()
         import_.save()
     except Exception as error:
@@ -86,9 +92,27 @@ def receive(
 
 
 def with_header(import_: Import, layout: Layout, header: int) -> Layout:
-    """The layout with the titles in that line (0: nowhere), and its columns guessed anew. Raises UploadError."""
-    rows = _sample(Path(import_.file.path), layout)
-    return _with_columns(layout, rows, header, suppression=not import_.group_id)
+    """The layout with the titles in that line (0: nowhere), and its columns guessed anew.
+
+    Raises UploadError, also if that line is blank.
+    """
+    rows, _ = _sample(path_of(import_), layout, header)
+    if header and (not rows or rows[0][0] != header):
+        raise UploadError(f"Row {header} is blank, or there is none: it can't have the titles.")
+    return _fitted(_with_columns(layout, rows, header, suppression=not import_.group_id), rows)
+
+
+def read_as(import_: Import, kind: str, encoding: str, delimiter: str) -> Layout:
+    """The layout of a text file that is read like this, its titles and columns guessed anew. Raises UploadError."""
+    path = path_of(import_)
+    with opened_file(path) as file:
+        check_is_text(file, encoding)
+    layout = Layout(kind, encoding, delimiter)
+    rows, _ = _checked_sample(path, layout)
+    if kind == "pasted":
+        return layout
+    header = _header(rows, suppression=not import_.group_id)
+    return _fitted(_with_columns(layout, rows, header, suppression=not import_.group_id), rows)
 
 
 def _check_target(target: ContactGroup | SuppressionList) -> None:
@@ -113,8 +137,8 @@ def _shown_name(name: str) -> str:
     return "".join(char for char in name if unicodedata.category(char) not in {"Cc", "Cs", "Cf"})[:200]
 
 
-def _guess_layout(path: Path, *, pasted: bool, suppression: bool) -> Layout:
-    """How the file is best read. Raises UploadError."""
+def _guess_layout(path: Path, *, pasted: bool, suppression: bool) -> tuple[Layout, int]:
+    """How the file is best read, and how many bytes, or rows of a sheet, there are. Raises UploadError."""
     with path.open("rb") as file:
         sample = file.read(SAMPLE_BYTES)
         for magic, problem in _OTHER_FILES.items():
@@ -123,32 +147,66 @@ def _guess_layout(path: Path, *, pasted: bool, suppression: bool) -> Layout:
         if sample.startswith(_WORKBOOKS) and not pasted:
             layout = Layout("xlsx")
         else:
-            encoding = guess_encoding(sample)
+            encoding = guess_encoding(file)
             check_is_text(file, encoding)
             text = sample.decode(encoding, "replace")
-            layout = Layout("csv", encoding, "," if begins_as_own(text) else guess_delimiter(text))
-    rows = _sample(path, layout)
+            own = begins_as_own(text)
+            delimiter = "," if own else guess_delimiter(text, settings.DEFAULT_REGION, pasted=pasted)
+            layout = Layout("csv", encoding, delimiter)
+    rows, total = _checked_sample(path, layout)
+    header = _header(rows, suppression=suppression)
+    if header == rows[-1][0] and len(rows) < SAMPLE_ROWS:
+        raise UploadError("The file has titles and nothing below them.")
+    guessed = _with_columns(layout, rows, header, suppression=suppression)
+    if layout.kind == "csv" and not header and (pasted or len(guessed.columns) == 1) and not _is_table(rows, guessed):
+        return Layout("pasted", layout.encoding), total
+    return _fitted(guessed, rows), total
+
+
+def _header(rows: Sample, *, suppression: bool) -> int:
+    """The line of the titles; 0 if there are none."""
+    own = own_columns(rows[0][1], rows[1:], suppression=suppression)
+    return rows[0][0] if own else guess_header(rows, settings.DEFAULT_REGION)
+
+
+def _checked_sample(path: Path, layout: Layout) -> tuple[Sample, int]:
+    """The first rows that are not blank, and how much there is in all.
+
+    Raises UploadError if there are none, or if they have too many columns.
+    """
+    rows, total = _sample(path, layout)
     if not rows:
         raise UploadError(_BLANK)
     if max(len(cells) for _, cells in rows) > MAX_COLUMNS:
         raise UploadError(
             f"The file has more than {MAX_COLUMNS} columns; no more are read. Delete those that are not needed."
         )
-    own = own_columns(rows[0][1], rows[1:], suppression=suppression)
-    header = rows[0][0] if own else guess_header(rows, settings.DEFAULT_REGION)
-    if header == rows[-1][0] and len(rows) < SAMPLE_ROWS:
-        raise UploadError("The file has titles and nothing below them.")
-    guessed = _with_columns(layout, rows, header, suppression=suppression)
-    if layout.kind == "csv" and not header and (pasted or len(guessed.columns) == 1) and not _is_table(rows, guessed):
-        return Layout("pasted", layout.encoding)
-    return guessed
+    return rows, total
 
 
-def _sample(path: Path, layout: Layout) -> Sample:
-    """The first rows that are not blank."""
+def _sample(path: Path, layout: Layout, first: int = 0) -> tuple[Sample, int]:
+    """The first rows, from that line on, that are not blank; and how much there is in all."""
     with opened_source(path, layout, FIRST_ROWS) as source:
-        filled = ((line, list(cells)) for line, cells in source.rows if any(map(as_text, cells)))
-        return list(islice(filled, SAMPLE_ROWS))
+        filled = ((line, list(cells)) for line, cells in source.rows if line >= first and any(map(as_text, cells)))
+        return list(islice(filled, SAMPLE_ROWS)), source.total
+
+
+def _fitted(layout: Layout, rows: Sample) -> Layout:
+    """The layout without columns behind the list: those that have no title, or in which few rows have anything.
+
+    What stands there makes its row suspicious: its cells may be another column's.
+    """
+    titles = next((cells for line, cells in rows if layout.header and line == layout.header), [])
+    if titles:
+        known = [place for place, cell in enumerate(titles) if as_text(cell)]
+        width = max(known + [place for place, role in enumerate(layout.columns) if role is not Role.SKIP]) + 1
+    else:
+        widths = sorted(max(place for place, cell in enumerate(cells, 1) if as_text(cell)) for _, cells in rows)
+        width = widths[len(widths) - 1 - int(len(widths) * _FEW)] if widths else len(layout.columns)
+    columns = layout.columns[:width]
+    if layout.titles[:1] == (TEXT_COLUMN,) and REASON_COLUMN in layout.titles:
+        columns = (Role.TEXT, *[Role.SKIP] * (len(columns) - 1))
+    return replace(layout, titles=layout.titles[:width], columns=columns)
 
 
 def _with_columns(layout: Layout, rows: Sample, header: int, *, suppression: bool) -> Layout:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 from calls.contacts.importing.cells import unprotect
 from calls.contacts.importing.layout import Layout
@@ -12,6 +13,7 @@ from calls.contacts.importing.problems import UploadError
 from calls.contacts.importing.sheets import opened_sheet
 from calls.contacts.importing.text import opened, pasted_rows, text_rows
 from calls.contacts.repair import CellValue
+from calls.models import Import
 
 FIRST_ROWS = 1_000
 """Rows, blank ones too, among which those that show how a file is read are looked for."""
@@ -26,7 +28,8 @@ Rows = Iterator[tuple[int, Sequence[CellValue]]]
 class Source:
     """The rows of a file, each with its line, blank ones too; `position()` of `total` says how far they are read.
 
-    `sheet` is that of a workbook, `others` those sheets that are not read.
+    `sheet` is that of a workbook, `others` those sheets that are not read; `uncalculated` of its formulas have no
+    value.
     """
 
     rows: Rows
@@ -34,15 +37,29 @@ class Source:
     total: int
     sheet: str = ""
     others: list[str] = field(default_factory=list)
+    uncalculated: int = 0
+
+
+def path_of(import_: Import) -> Path:
+    """The file of an import. Raises UploadError if it was dropped."""
+    if not import_.file:
+        raise UploadError(GONE)
+    return Path(import_.file.path)
+
+
+def opened_file(path: Path) -> BinaryIO:
+    """The bytes of a file. Raises UploadError if it is not there any more."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise UploadError(GONE) from None
 
 
 @contextmanager
 def opened_source(path: Path, layout: Layout, most: int = _EVERYTHING) -> Iterator[Source]:
     """The file at `path`; not more than `most` rows of it. Raises UploadError, also while rows are read."""
     if layout.kind == "xlsx":
-        if not path.exists():
-            raise UploadError(GONE)
-        with opened_sheet(path, most) as sheet:
+        with opened_file(path), opened_sheet(path, most) as sheet:
             place = 0
 
             def counted() -> Rows:
@@ -51,13 +68,9 @@ def opened_source(path: Path, layout: Layout, most: int = _EVERYTHING) -> Iterat
                     place = row[0]
                     yield row
 
-            yield Source(counted(), lambda: place, sheet.height, sheet.name, sheet.others)
+            yield Source(counted(), lambda: place, sheet.height, sheet.name, sheet.others, sheet.uncalculated)
         return
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        raise UploadError(GONE) from None
-    with file:
+    with opened_file(path) as file:
         text = opened(file, layout.encoding)
         rows = pasted_rows(text) if layout.kind == "pasted" else _unprotected(text_rows(text, layout.delimiter))
         yield Source(islice(rows, most), file.tell, path.stat().st_size)

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from json import dumps
 
 from django.db import connection
@@ -27,7 +28,7 @@ _KEPT_OF_CELL, _KEPT_OF_ROW = 1_000, 10_000
 """Characters of a cell, and of all of its row, that are kept of a row that is not taken."""
 
 _KINDS = 100
-OTHER_REASONS = "another reason"
+OTHER_REASONS, OTHER_REPAIRS = "another reason", "repaired otherwise"
 
 _PLACES = 2**27
 _NOT_IN_JSON = re.compile("[\x00\ud800-\udfff]")
@@ -36,6 +37,8 @@ _SPECIAL = re.compile(
     r"^.+ (?=is (?:a|an|not a|below 0|not)\b)|^.+ (?=has lost a 0|has more than|could be one|stands for)"
     r'|^".+" (?=beside a number)|(?<=has lost a 0 or a \+).+|(?<=could be one number) or \d+'
 )
+# The same of what was repaired: 9.12E+9 written out, 3 numbers in one cell.
+_SPECIAL_REPAIR = re.compile(r"^.+ (?=written out$)|^\d+ (?=numbers in one cell$)")
 
 TABLES = ("import_given", "import_repeated", "import_fresh", "import_changed", "import_removed", "import_deleted")
 CREATE_SQL = """
@@ -63,13 +66,17 @@ COUNT_SQL = "SELECT (SELECT count(*) FROM import_repeated), (SELECT count(number
 
 @dataclass
 class Given:
-    """What was found in a file: its rows, those refused and those that repeat others, and how many numbers it has."""
+    """What was found in a file: its rows, those refused and those that repeat others, and how many numbers it has.
+
+    `reasons` and `repairs` say of how many rows what was refused and repaired.
+    """
 
     rows: int = 0
     refused: int = 0
     duplicate: int = 0
     numbers: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    repairs: Counter[str] = field(default_factory=Counter)
 
     @property
     def accepted(self) -> int:
@@ -132,6 +139,9 @@ def _lines(rows: Iterable[Row], given: Given) -> Iterator[str]:
             tail = _escaped(f"{_kept(row.cells)}\t{clean(row.reason, REASON_LENGTH)}")
             yield f"{n}\t{head}\t\\N\tf\t\t\t{{}}\t\t{tail}\n"
             continue
+        if row.repaired:
+            for kind in _repairs(row.repaired):
+                given.repairs[kind if kind in given.repairs or len(given.repairs) < _KINDS else OTHER_REPAIRS] += 1
         rest = f"{row.name}\t{row.custom}\t{row.extra}\t{row.note}"
         if "\\" in rest:
             rest = _escaped(rest)
@@ -164,3 +174,9 @@ def _kind(reason: str, known: Counter[str]) -> str:
     """The reason without what only this row has in it; of very many different ones the later ones are one."""
     kind = _SPECIAL.sub("", reason)
     return kind if kind in known or len(known) < _KINDS else OTHER_REASONS
+
+
+@lru_cache(1_000)
+def _repairs(said: str) -> tuple[str, ...]:
+    """What was repaired in a row, each once, without what only this row has in it."""
+    return tuple(dict.fromkeys(_SPECIAL_REPAIR.sub("", repair) for repair in said.split(", ")))

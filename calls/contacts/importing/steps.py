@@ -13,7 +13,7 @@ from calls.contacts.importing.problems import BUG, ImportNotPossible, in_words
 from calls.contacts.importing.progress import Cancelled, Unnoted
 from calls.contacts.importing.rights import check_right
 from calls.contacts.importing.staging import forget
-from calls.contacts.importing.working import KEPT_FOR, carry_out, fail, take_back
+from calls.contacts.importing.working import KEPT_FOR, carry_out, drop_file, fail, take_back
 from calls.dialing.jobs import import_later
 from calls.models import Import, ImportState, User
 from calls.models.importing import Existing
@@ -23,6 +23,9 @@ INLINE_BYTES = 256 * 1024
 
 INLINE_ROWS = 50_000
 """Rows that are changed while the person waits."""
+
+INLINE_SHEET_ROWS = 20_000
+"""A sheet with so many rows is imported while the person waits: however many they are, a workbook can be small."""
 
 WAIT_SQL = "SET LOCAL lock_timeout = '2s'"
 
@@ -44,24 +47,39 @@ def confirm(import_: Import, layout: Layout, existing: Existing, address: str = 
     with transaction.atomic():
         uploaded = Import.objects.filter(pk=import_.pk, state=ImportState.UPLOADED)
         if not uploaded.update(
-            state=ImportState.WAITING, layout=layout.as_json(), existing=existing, started_at=timezone.now()
+            state=ImportState.WAITING,
+            layout=layout.as_json(),
+            existing=existing,
+            address=address,
+            started_at=timezone.now(),
         ):
             return
         import_.refresh_from_db()
-        small = import_.size <= INLINE_BYTES and (existing != Existing.REPLACE or import_.target.size <= INLINE_ROWS)
-        if not small or others(import_).exists():
-            import_later(import_, address)
+        if not _is_small(import_, layout) or others(import_).exists():
+            import_later(import_)
             return
         Import.objects.filter(pk=import_.pk).update(state=ImportState.RUNNING)
-    _at_once(import_, address)
+    _at_once(import_)
+
+
+def _is_small(import_: Import, layout: Layout) -> bool:
+    """Whether a person can wait for it."""
+    return (
+        import_.size <= INLINE_BYTES
+        and (layout.kind != "xlsx" or import_.total <= INLINE_SHEET_ROWS)
+        and (import_.existing != Existing.REPLACE or import_.target.size <= INLINE_ROWS)
+    )
 
 
 def cancel(import_: Import) -> bool:
-    """Drop it. False if it was too late."""
+    """Drop it, and its file. False if it was too late."""
     droppable = Import.objects.filter(
         pk=import_.pk, state__in=[ImportState.UPLOADED, ImportState.WAITING, ImportState.RUNNING]
     )
-    return bool(droppable.update(state=ImportState.CANCELLED, ended_at=timezone.now()))
+    if not droppable.update(state=ImportState.CANCELLED, ended_at=timezone.now()):
+        return False
+    drop_file(import_)
+    return True
 
 
 def undo(import_: Import, user: User, address: str = "") -> None:
@@ -78,13 +96,21 @@ def undo(import_: Import, user: User, address: str = "") -> None:
             raise ImportNotPossible(why)
         check_right(user, locked.target, Existing.REPLACE)
         imports.update(
-            state=ImportState.UNDOING, undone_by=user, started_at=timezone.now(), step="", done=0, total=0, error=""
+            state=ImportState.UNDOING,
+            undone_by=user,
+            address=address,
+            started_at=timezone.now(),
+            attempts=0,
+            step="",
+            done=0,
+            total=0,
+            error="",
         )
         if sum(locked.counts.get(what, 0) for what in ("added", "updated", "removed")) > INLINE_ROWS:
-            import_later(locked, address)
+            import_later(locked)
             return
     import_.refresh_from_db()
-    _at_once(import_, address)
+    _at_once(import_)
 
 
 def why_not_undone(import_: Import) -> str:
@@ -101,7 +127,7 @@ def lost(overdue: datetime) -> "RawQuerySet[Import]":
     return Import.objects.raw(LOST_SQL, {"overdue": overdue})
 
 
-def _at_once(import_: Import, address: str) -> None:
+def _at_once(import_: Import) -> None:
     """Import or undo it now; if somebody else is changing its target, a worker does so later."""
     try:
         with transaction.atomic():
@@ -117,7 +143,7 @@ def _at_once(import_: Import, address: str) -> None:
     except Exception as error:
         if isinstance(error, OperationalError) and isinstance(error.__cause__, LockNotAvailable):
             with transaction.atomic():
-                import_later(import_, address)
+                import_later(import_)
         elif words := in_words(error):
             fail(import_, words)
         else:
@@ -129,7 +155,7 @@ def _at_once(import_: Import, address: str) -> None:
 def _check_layout(layout: Layout) -> None:
     if layout.kind == "pasted":
         return
-    if Role.NUMBER not in layout.columns:
+    if not {Role.NUMBER, Role.TEXT} & set(layout.columns):
         raise ImportNotPossible("Say which column has the phone numbers.")
     extra = layout.columns.count(Role.EXTRA)
     if extra > MAX_EXTRA:

@@ -3,29 +3,31 @@
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from calls.audit import acting, note
-from calls.contacts.importing.apply import Writer, Written
+from calls.contacts.importing.apply import Writer, Written, keep_not_taken
 from calls.contacts.importing.layout import Layout
 from calls.contacts.importing.order import UNDER_WAY, done_later
-from calls.contacts.importing.problems import BUG, GONE, ImportNotPossible, UploadError, in_words
+from calls.contacts.importing.problems import BUG, GONE, IN_VAIN, ImportNotPossible, in_words
 from calls.contacts.importing.progress import Cancelled, Noted, Unnoted
 from calls.contacts.importing.reading import read_rows
 from calls.contacts.importing.rights import check_right
-from calls.contacts.importing.source import Rows, opened_source
+from calls.contacts.importing.source import Rows, opened_source, path_of
 from calls.contacts.importing.staging import Given, forget, stage
 from calls.contacts.importing.undo import put_back
 from calls.models import ContactGroup, Import, ImportState, SuppressionList
 from calls.models.importing import Existing
 
 KEPT_FOR = timedelta(days=30)
-"""How long an import can be undone, and its file and its rows that were not taken are kept."""
+"""How long an import can be undone, and its rows that were not taken are kept; a file that nobody confirmed, too."""
 
 FOLDER = "imports"
 """Where the files are, below MEDIA_ROOT."""
@@ -33,20 +35,27 @@ FOLDER = "imports"
 ROWS_AT_ONCE = 10_000
 """Rows of a file between two looks at whether the import was cancelled."""
 
+ATTEMPTS = 5
+"""Times that an import is begun which is interrupted, before it is given up."""
+
 logger = logging.getLogger(__name__)
 
 
-def work(import_: Import, address: str = "") -> None:
-    """A worker's part: import it, or undo it, as confirmed from `address`.
+def work(import_: Import) -> None:
+    """A worker's part: import it, or undo it.
 
-    Begun once more after a crash it starts afresh, for nothing was done then.
+    Begun once more after a crash it starts afresh, for nothing was done then; but not for ever.
     """
     imports = Import.objects.filter(pk=import_.pk)
+    imports.filter(state__in=UNDER_WAY).update(attempts=F("attempts") + 1)
     begun = imports.filter(state__in=[ImportState.WAITING, ImportState.RUNNING])
     begun.update(state=ImportState.RUNNING, started_at=timezone.now())
     import_ = imports.select_related("owner", "undone_by", "group", "suppression_list").get()
+    if import_.attempts > ATTEMPTS:
+        fail(import_, IN_VAIN)
+        return
     try:
-        with acting(import_.undone_by or import_.owner, None, address), Noted(import_) as progress:
+        with acting(import_.undone_by or import_.owner, None, import_.address), Noted(import_) as progress:
             if import_.state == ImportState.RUNNING:
                 carry_out(import_, progress)
             elif import_.state == ImportState.UNDOING:
@@ -58,9 +67,10 @@ def work(import_: Import, address: str = "") -> None:
             return  # deleted with what it was for
         words = in_words(error)
         # Another try may have what these did not: it stays as it is, and the sweep sees that no job has it.
-        if not words and isinstance(error, OperationalError | InterfaceError | OSError):
+        passing = isinstance(error, OperationalError | InterfaceError | OSError)
+        if not words and passing and import_.attempts < ATTEMPTS:
             raise
-        fail(import_, words or BUG)
+        fail(import_, words or (IN_VAIN if passing else BUG))
         if not words:
             raise
     finally:
@@ -68,19 +78,26 @@ def work(import_: Import, address: str = "") -> None:
 
 
 def carry_out(import_: Import, progress: Unnoted) -> None:
-    """Import a running import. Raises UploadError, ImportNotPossible and Cancelled; nothing was changed then."""
+    """Import a running import, or refuse it as a whole, with the reasons of its rows.
+
+    Raises UploadError, ImportNotPossible and Cancelled; nothing was changed then.
+    """
     layout = Layout.from_json(import_.layout)
-    with opened_source(Path(import_.file.path), layout) as source:
+    with opened_source(path_of(import_), layout) as source:
         progress.begin("reading", source.total)
         given = Given()
         rows = _watched(source.rows, lambda: progress.at(source.position(), given.rows))
         stage(read_rows(rows, layout, settings.DEFAULT_REGION), given)
         progress.at(source.position(), given.rows)
-    _check(import_, given)
+    check_right(import_.owner, import_.target, Existing(import_.existing))
     with transaction.atomic():
+        if why := _why_not(import_, given):
+            _end(import_, given, state=ImportState.FAILED, error=why)
+            keep_not_taken(import_)
+            return
         target = locked_target(import_)
         written = Writer(import_, lambda total: progress.begin("writing", total), progress.at).write(given.numbers)
-        _end(import_, given, written)
+        _end(import_, given, written.counts, first_id=written.first_id, last_id=written.last_id)
         _note(import_, target, written)
 
 
@@ -111,7 +128,15 @@ def fail(import_: Import, words: str) -> None:
     imports = Import.objects.filter(pk=import_.pk)
     imports.filter(state=ImportState.UNDOING).update(state=ImportState.DONE, error=words)
     begun = imports.filter(state__in=[ImportState.WAITING, ImportState.RUNNING])
-    begun.update(state=ImportState.FAILED, error=words, ended_at=timezone.now())
+    if begun.update(state=ImportState.FAILED, error=words, ended_at=timezone.now()):
+        drop_file(import_)
+
+
+def drop_file(import_: Import) -> None:
+    """Delete the file once the current transaction is committed: nobody reads it any more."""
+    if name := import_.file.name:
+        Import.objects.filter(pk=import_.pk).update(file="")
+        transaction.on_commit(partial(import_.file.storage.delete, name), robust=True)
 
 
 def forget_old() -> None:
@@ -139,36 +164,50 @@ def locked_target(import_: Import) -> ContactGroup | SuppressionList:
     return target
 
 
-def _check(import_: Import, given: Given) -> None:
-    check_right(import_.owner, import_.target, Existing(import_.existing))
+def _why_not(import_: Import, given: Given) -> str:
+    """Why the import is refused as a whole; "" if it is not."""
     if not given.rows:
-        raise UploadError("There is nothing below the titles: no row was found.")
-    if not given.numbers and import_.existing == Existing.REPLACE:
-        raise UploadError(
-            "No row of the file has a number that can be called: replacing would only remove what is there. Nothing "
-            "was changed. Look at the reasons in the preview."
+        return "There is nothing below the titles: no row was found."
+    if import_.existing != Existing.REPLACE:
+        return ""
+    if not given.numbers:
+        return "No row has a number that can be called: replacing would only remove what is there. Nothing was changed."
+    if import_.suppression_list_id and given.refused:
+        return (
+            f"{given.refused:,} of {given.rows:,} rows can't be read. If their numbers are on the list now, replacing "
+            "would remove them, and they could be called again. Nothing was changed. Mend these rows and import the "
+            "whole file again, or import it without replacing."
         )
+    return ""
 
 
-def _end(import_: Import, given: Given, written: Written) -> None:
+def _end(
+    import_: Import,
+    given: Given,
+    written: dict[str, int] | None = None,
+    *,
+    state: ImportState = ImportState.DONE,
+    **more: Any,
+) -> None:
     counts = {
         "rows": given.rows,
         "accepted": given.accepted,
         "refused": given.refused,
         "duplicate": given.duplicate,
-        **written.counts,
+        **(written or {}),
     }
     ended = Import.objects.filter(pk=import_.pk, state=ImportState.RUNNING).update(
-        state=ImportState.DONE,
+        state=state,
         rows=given.rows,
         counts=counts,
         reasons=dict(given.reasons.most_common()),
-        first_id=written.first_id,
-        last_id=written.last_id,
+        repairs=dict(given.repairs.most_common()),
         ended_at=timezone.now(),
+        **more,
     )
     if not ended:
         raise Cancelled
+    drop_file(import_)
 
 
 def _note(import_: Import, target: ContactGroup | SuppressionList, written: Written) -> None:

@@ -102,8 +102,11 @@ ENCRYPTED = OLD + "EncryptedPackage".encode("utf-16-le") + bytes(500)
         (xlsx(LIST, sheet=cells_at("A1", "XFD1048576")), "or save the sheet as CSV"),
         (xlsx(LIST, sheet=LONG_CELL), "Row 1 has a cell of more than 131,072 characters"),
         (xlsx(LIST, sheet=LONG_ROW), "Row 1 has more than 1,048,576 characters. Shorten its cells"),
-        (b'name,mobile\nAsha,1\n"Ravi,2\n', 'Line 3 has a quote (") that is not closed'),
-        (b'name,mobile\n"Asha"x,1\n', 'Line 2 has a quote (") that is not closed, or text behind one. Mend it'),
+        (
+            b'name,mobile\nAsha,1\n"Ravi,2\nOm,3\n',
+            'Line 3 has a quote (") that is not closed, or text behind one. Mend',
+        ),
+        (b'name,mobile\n"Asha,1\n"Om",2\n', 'Line 2 has a quote (") that is not closed, or text behind one. Mend it'),
         (b'name,mobile\n"' + b"Asha,1\n" * 30_000, "Line 2 has a cell of more than 131,072 characters, or a quote"),
         (b"name,mobile\n" + b"1" * 10 * 1024**2, "Line 2 is longer than 1,048,576 characters"),
     ],
@@ -152,7 +155,7 @@ def test_the_file_deleted_while_it_waits(admin: User, group: ContactGroup) -> No
 
 def test_a_damaged_row_far_below(admin: User, group: ContactGroup) -> None:
     rows = csv_bytes([["Mobile"], *([number(i)] for i in range(1_000))])
-    import_ = imported(admin, group, rows + b'"unclosed\n')
+    import_ = imported(admin, group, rows + b'"unclosed\nmore\n')
     assert import_.state == "failed"
     assert import_.error.startswith('Line 1,002 has a quote (") that is not closed')
     assert len(contacts(group)) == 2
@@ -168,7 +171,7 @@ def test_a_damaged_row_far_below(admin: User, group: ContactGroup) -> None:
 def test_a_full_disk(
     admin: User, group: ContactGroup, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr("calls.contacts.importing.working._end", full)
@@ -181,12 +184,12 @@ def test_a_full_disk(
 def test_a_group_deleted_while_the_file_comes(
     admin: User, group: ContactGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def guess(*_: object, **__: object) -> Layout:
+    def guess(*_: object, **__: object) -> tuple[Layout, int]:
         group.contacts.all().delete()
         group.delete()
         with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # as outside of a test's transaction
-        return Layout("csv")
+        return Layout("csv"), 0
 
     monkeypatch.setattr("calls.contacts.importing.receiving._guess_layout", guess)
     import_into = ContactGroup.objects.get()
@@ -218,7 +221,7 @@ def test_replacing_by_nothing(admin: User, group: ContactGroup) -> None:
 
 
 def test_a_mistake_of_the_portal(admin: User, group: ContactGroup, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("calls.contacts.importing.working._end", broken)

@@ -19,6 +19,7 @@ from calls.contacts.importing.source import Rows, opened_source
 from calls.contacts.importing.text import text_rows
 from calls.models import ContactGroup, ImportState, User
 from tests.contacts.importing.helpers import contacts, csv_bytes, imported, received
+from tests.contacts.importing.test_bad_input import xlsx
 from tests.factories import make_group, make_user, number
 
 ONE_COLUMN = Layout("csv", header=1, titles=("Mobile",), columns=(Role.NUMBER,))
@@ -188,3 +189,16 @@ def test_what_reads_a_workbook_is_not_listened_to_for_ever(monkeypatch: pytest.M
         with pytest.raises(UploadError, match="it is damaged"):
             sheets._next(process, io.BytesIO(b"[" * 5_000))
         process.kill()
+
+
+def test_few_workbooks_are_looked_at_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sheets, "WAIT_SECONDS", 0.01)
+    path = tmp_path / "list"
+    path.write_bytes(xlsx([["Mobile"], ["1"]]))
+    with sheets.opened_sheet(path, 1), sheets.opened_sheet(path, 1):
+        with pytest.raises(UploadError, match="is reading other workbooks just now"), sheets.opened_sheet(path, 1):
+            pass
+        with sheets.opened_sheet(path) as sheet:  # a worker's
+            assert len(list(sheet.rows)) == 2
+    with sheets.opened_sheet(path, 1) as sheet:
+        assert len(list(sheet.rows)) == 1

@@ -3,15 +3,18 @@
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from auditlog.models import LogEntry
+from django.conf import settings
 from django.utils import timezone
 
 from calls.contacts.importing import (
     ImportNotPossible,
     Layout,
     Role,
+    UploadError,
     cancel,
     confirm,
     forget_old,
@@ -225,28 +228,42 @@ def test_undo_does_not_bring_back_what_was_deleted_by_hand(admin: User, group: C
 
 def test_what_is_too_old_is_neither_kept_nor_undone(admin: User, group: ContactGroup) -> None:
     import_ = imported(admin, group, FILE)
-    path = Path(import_.file.path)
-    forget_old()
-    assert path.exists()
     old = timezone.now() - timedelta(days=31)
-    os.utime(path, (old.timestamp(), old.timestamp()))
     Import.objects.update(created_at=old)
     forget_old()
-    assert path.exists()  # it was imported not so long ago
-    Import.objects.update(created_at=old, ended_at=old)
+    assert Import.objects.exists()  # it was imported not so long ago
+    Import.objects.update(ended_at=old)
     with pytest.raises(ImportNotPossible, match="30 days, which are over"):
         undo(import_, admin)
     Import.objects.update(state=ImportState.UNDOING)
     forget_old()
-    assert path.exists()  # a worker has it
+    assert Import.objects.exists()  # a worker has it
     Import.objects.update(state=ImportState.DONE)
-    received(admin, group, FILE)
+    path = Path(received(admin, group, FILE).file.path)
+    os.utime(path, (old.timestamp(), old.timestamp()))
+    forget_old()
+    assert path.exists()  # somebody may confirm it yet
     Import.objects.filter(ended_at=None).update(created_at=old)
     forget_old()
     assert not Import.objects.exists()
     forget_old()
     assert not path.exists()
     assert len(contacts(group)) == 3
+
+
+def test_a_file_is_kept_only_until_it_is_imported_or_dropped(
+    admin: User, group: ContactGroup, django_capture_on_commit_callbacks: Any
+) -> None:
+    folder = Path(settings.MEDIA_ROOT, "imports")
+    dropped = received(admin, group, FILE)
+    assert list(folder.iterdir())
+    with django_capture_on_commit_callbacks(execute=True):
+        cancel(dropped)
+        imported(admin, group, FILE)
+        assert imported(admin, group, b"Mobile\n12\n", Existing.REPLACE).state == "failed"
+    assert not list(folder.iterdir())
+    with pytest.raises(UploadError, match="not there any more"):
+        preview(Import.objects.get(pk=dropped.pk), Layout.from_json(dropped.layout))
 
 
 def test_suppressed_contacts_are_counted(admin: User, group: ContactGroup, chosen: SuppressionList) -> None:
@@ -260,18 +277,17 @@ def test_suppression_lists(admin: User, chosen: SuppressionList) -> None:
     Suppression.objects.create(list=chosen, number=ONE, reason="old", source="letter")
     Suppression.objects.create(list=chosen, number=TWO, reason="old")
     before = list(Suppression.objects.order_by("pk").values())
-    file = csv_bytes(
-        [["Mobile", "Name", "Reason"], [ONE, "Asha", "moved"], [TWO, "", ""], [THREE, "Uma", ""], ["x", "", ""]]
-    )
+    rows = [["Mobile", "Name", "Reason"], [ONE, "Asha", "moved"], [TWO, "", ""], [THREE, "Uma", ""]]
     expected = {
         Existing.SKIP: [(ONE, "old"), (TWO, "old"), (THREE, "asked")],
         Existing.UPDATE: [(ONE, "moved"), (TWO, "old"), (THREE, "asked")],
         Existing.REPLACE: [(ONE, "moved"), (TWO, "asked"), (THREE, "asked")],
     }
-    for existing, rows in expected.items():
+    for existing, after in expected.items():
+        file = csv_bytes(rows if existing == Existing.REPLACE else [*rows, ["x", "", ""]])
         import_ = received(admin, chosen, file, "register.csv", reason="asked")
         confirm(import_, Layout.from_json(import_.layout), existing)
-        assert list(chosen.suppressions.order_by("pk").values_list("number", "reason")) == rows
+        assert list(chosen.suppressions.order_by("pk").values_list("number", "reason")) == after
         new = Suppression.objects.get(number=THREE)
         assert (new.source, new.added_by) == ("register.csv", admin)
         assert import_.counts["added"] == 1
@@ -300,3 +316,59 @@ def test_who_may_do_what(group: ContactGroup, chosen: SuppressionList) -> None:
             with pytest.raises(ImportNotPossible, match="You may not do this"):
                 confirm(import_, Layout.from_json(import_.layout), existing)
             assert import_.state == "uploaded"
+
+
+def test_pasted_rows_come_back_and_import_once_they_are_mended(admin: User, group: ContactGroup) -> None:
+    import_ = receive(admin, group, pasted=f"Uma 1234567\nOm: 12345\n{THREE}\nRaj 0207946000, {number(4)}")
+    confirm(import_, Layout.from_json(import_.layout), Existing.SKIP)
+    refused = b"".join(refused_lines(import_)).decode()
+    assert [line.partition(",")[0] for line in refused.splitlines()[1:]] == [
+        "Uma 1234567", "Om: 12345", "Raj 0207946000",
+    ]  # fmt: skip
+    again = imported(admin, group, refused.encode())
+    assert again.counts["refused"] == 3
+    # What is refused twice comes in the same shape.
+    assert b"".join(refused_lines(again)).decode() == refused
+    for short, whole in (("1234567,", number(5)), ("12345,", number(6)), ("0207946000,", f'{number(7)} {number(8)}"')):
+        refused = refused.replace(short, f"{whole},".replace('",', ","), 1)
+    imported(admin, group, refused.encode())
+    assert contacts(group)[4:] == [
+        (number(5), "Uma", "", {}),
+        (number(6), "Om", "", {}),
+        (number(7), "Raj", "", {}),
+        (number(8), "", "", {}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "titles"),
+    [
+        (["Uma,x", f"Om,{THREE}", f"Raj,{number(4)}"], "Name,Number"),
+        ([f"{THREE},Goa,Om", "12,Pune,Uma"], "Number,Name,Column 3"),
+        (["12", *(number(i) for i in range(10, 30))], "Number"),
+    ],
+)
+def test_rows_without_titles_come_back_with_some(
+    admin: User, group: ContactGroup, lines: list[str], titles: str
+) -> None:
+    import_ = imported(admin, group, "\n".join(lines).encode())
+    refused = b"".join(refused_lines(import_)).decode("utf-8-sig")
+    assert refused.splitlines()[0] == f"{titles},not added because"
+    added = group.contacts.count()
+    for damaged in ("12,", ",x,"):
+        refused = refused.replace(damaged, damaged.replace("12", number(9)).replace("x", number(9)), 1)
+    again = imported(admin, group, refused.encode())
+    assert (again.counts["added"], again.counts["refused"], group.contacts.count()) == (1, 0, added + 1)
+
+
+def test_a_suppression_list_is_not_replaced_while_a_row_is_damaged(admin: User, chosen: SuppressionList) -> None:
+    for which in (ONE, TWO):
+        Suppression.objects.create(list=chosen, number=which, reason="asked")
+    file = csv_bytes([["Mobile"], [ONE], ["4.42079E+11"]])
+    import_ = imported(admin, chosen, file, Existing.REPLACE)
+    assert import_.state == "failed"
+    assert import_.error.startswith("1 of 2 rows can't be read. If their numbers are on the list now, replacing would")
+    assert import_.reasons == {"is a rounded figure: the spreadsheet has lost digits": 1}
+    assert "4.42079E+11" in b"".join(refused_lines(import_)).decode()
+    assert list(chosen.suppressions.order_by("pk").values_list("number", flat=True)) == [ONE, TWO]
+    assert imported(admin, chosen, file, Existing.UPDATE).state == "done"

@@ -1,18 +1,22 @@
 """What workers do: progress, cancelling, crashes, waiting for each other, and what lost its job."""
 
+import errno
+import io
 import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import openpyxl
 import pytest
+from auditlog.models import LogEntry
 from django.db import DataError, OperationalError, connection
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from calls.contacts.importing import Layout, apply, cancel, confirm, lost, steps, undo, waiting_for, work, working
 from calls.contacts.importing import progress as noted
-from calls.contacts.importing.problems import BUG
+from calls.contacts.importing.problems import BUG, IN_VAIN
 from calls.models import Contact, ContactGroup, Import, ImportState, User
 from calls.models.importing import Existing
 from calls.tasks import run_import, sweep
@@ -69,7 +73,7 @@ def test_a_worker_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     ((lock, pk),) = jobs()
     assert (lock, pk) == (f"import-group-{import_.group_id}", str(import_.pk))
     seen = at(monkeypatch, "", lambda _: None)
-    run_import(pk, "192.0.2.1")
+    run_import(pk)
     import_.refresh_from_db()
     assert import_.state == ImportState.DONE
     assert [(step, rows) for step, _, _, rows in seen][:6] == [
@@ -126,7 +130,7 @@ def test_a_crash_leaves_everything_as_it_was(monkeypatch: pytest.MonkeyPatch) ->
     assert import_.group
     before = contacts(import_.group)
 
-    def crash(*_: Any) -> None:
+    def crash(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -164,7 +168,7 @@ def test_a_mistake_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_another_try_may_mend_gets_another(monkeypatch: pytest.MonkeyPatch) -> None:
     import_ = waiting()
 
-    def cut_off(*_: Any) -> None:
+    def cut_off(*_: Any, **__: Any) -> None:
         raise OperationalError("the connection was lost")
 
     with monkeypatch.context() as patch:
@@ -176,6 +180,73 @@ def test_what_another_try_may_mend_gets_another(monkeypatch: pytest.MonkeyPatch)
     work(import_)
     import_.refresh_from_db()
     assert import_.state == ImportState.DONE
+
+
+@pytest.mark.django_db
+def test_what_never_gets_better_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    import_ = waiting()
+
+    def cut_off(*_: Any, **__: Any) -> None:
+        raise OperationalError("the connection was lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("calls.contacts.importing.working._end", cut_off)
+        for _ in range(working.ATTEMPTS):
+            with pytest.raises(OperationalError):
+                work(import_)
+    import_.refresh_from_db()
+    assert (import_.state, import_.error) == (ImportState.FAILED, IN_VAIN)
+
+
+@pytest.mark.django_db
+def test_a_file_that_kills_its_workers_is_given_up() -> None:
+    import_ = waiting()
+    Import.objects.update(state=ImportState.RUNNING, attempts=working.ATTEMPTS)
+    work(import_)
+    import_.refresh_from_db()
+    assert (import_.state, import_.error) == (ImportState.FAILED, IN_VAIN)
+
+
+@pytest.mark.django_db
+def test_a_file_that_may_not_be_read_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    import_ = waiting()
+    monkeypatch.setattr(working, "opened_source", closed)
+    work(import_)
+    import_.refresh_from_db()
+    assert import_.state == ImportState.FAILED
+    assert import_.error.startswith("The portal can't read or keep the uploaded file: Permission denied.")
+
+
+@pytest.mark.django_db
+def test_who_confirmed_it_from_where_is_kept_with_it() -> None:
+    import_ = waiting()
+    ProcrastinateJob.objects.filter(status="todo").delete()
+    Import.objects.update(started_at=timezone.now() - timedelta(minutes=1))
+    sweep(0)
+    run_import(str(import_.pk))
+    assert import_.group
+    assert LogEntry.objects.get_for_object(import_.group)[0].remote_addr == "192.0.2.1"
+
+
+@pytest.mark.django_db
+def test_a_small_workbook_with_many_rows_is_for_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "INLINE_BYTES", 1_000_000)
+    monkeypatch.setattr(steps, "INLINE_SHEET_ROWS", 2)
+    group, states = make_group(), []
+    for rows in (1, 2):
+        book = openpyxl.Workbook()
+        assert book.active
+        for cell in ("Mobile", *(number(i) for i in range(rows))):
+            book.active.append([cell])
+        out = io.BytesIO()
+        book.save(out)
+        import_ = received(make_user("admin"), group, out.getvalue())
+        confirm(import_, Layout.from_json(import_.layout), Existing.SKIP)
+        states.append(import_.state)
+    assert states == [ImportState.DONE, ImportState.WAITING]
 
 
 @pytest.mark.django_db
