@@ -168,7 +168,7 @@ def _leniently(line: str, delimiter: str) -> list[str]:
 
 
 def _takes_in_rows(lines: Sequence[str], cells: Sequence[str], delimiter: str) -> bool:
-    """Whether the lines of what reads as one row look like rows themselves, and some cell has a number of such a row."""
+    """Whether the lines of what reads as one row look like rows themselves, and some cell has a number of one."""
 
     def like_a_row(text: str) -> bool:
         return delimiter in text and bool(_NUMBER.search(text))
