@@ -114,7 +114,7 @@ def text_rows(text: io.TextIOBase, delimiter: str) -> Iterator[tuple[int, list[s
     closed, and for cells, lines and rows of a length that no list has.
     """
     lines, offset = _behind_separator(_lines(text))
-    line, length, usual = 1, 0, 0
+    line, length = 1, 0
     came: list[str] = []
 
     def bounded() -> Iterator[str]:
@@ -137,11 +137,8 @@ def text_rows(text: io.TextIOBase, delimiter: str) -> Iterator[tuple[int, list[s
             return
         except csv.Error as error:
             cells = _mended(error, came, delimiter, line + offset)
-        if len(came) > 1:
-            if _takes_in_rows(came, delimiter, usual):
-                cells = Damaged("".join(came).rstrip("\r\n"), TAKES_IN_ROWS)
-        elif cells:
-            usual = len(cells)
+        if len(came) > 1 and _takes_in_rows(came, cells, delimiter):
+            cells = Damaged("".join(came).rstrip("\r\n"), TAKES_IN_ROWS)
         yield line + offset, cells if len(cells) <= MAX_COLUMNS else _shortened(cells)
         line, length = reader.line_num + 1, 0
         came.clear()
@@ -170,9 +167,15 @@ def _leniently(line: str, delimiter: str) -> list[str]:
     return Damaged(line.rstrip("\r\n"), NOT_CLOSED)
 
 
-def _takes_in_rows(lines: Sequence[str], delimiter: str, usual: int) -> bool:
-    """Whether the lines of what reads as one row are rows themselves: with a number, and as many cells as is usual."""
-    return usual > 1 and all(line.count(delimiter) + 1 == usual and _NUMBER.search(line) for line in lines)
+def _takes_in_rows(lines: Sequence[str], cells: Sequence[str], delimiter: str) -> bool:
+    """Whether the lines of what reads as one row look like rows themselves, and some cell has a number of one."""
+
+    def like_a_row(text: str) -> bool:
+        return delimiter in text and bool(_NUMBER.search(text))
+
+    return all(map(like_a_row, lines)) and any(
+        like_a_row(piece) for cell in cells if "\n" in cell or "\r" in cell for piece in cell.splitlines()
+    )
 
 
 def _shortened(cells: list[str]) -> list[str]:

@@ -94,6 +94,7 @@ def test_a_cell_far_beside_the_list(admin: User, group: ContactGroup) -> None:
         (f'Raju "RR" Rao,{number(1)}', 'Raju "RR" Rao', ""),
         (f'"Raju ""RR"" Rao",{number(1)}', 'Raju "RR" Rao', ""),
         (f'"Raju\nRao",{number(1)}', "Raju Rao", ""),
+        (f'Raju,{number(1)},"12, Mill Road\nPune, India"', "Raju", ""),
         (f'"Raju" "Rao,{number(1)}', "", NOT_CLOSED),
         (f'"6" wide, 7" long",{number(1)}', "", NOT_CLOSED),
         (f'"Raju,{number(1)}\nOm",{number(3)}', "", TAKES_IN_ROWS),
@@ -103,7 +104,7 @@ def test_a_cell_far_beside_the_list(admin: User, group: ContactGroup) -> None:
 def test_quotes_that_are_not_as_they_should_be(
     admin: User, group: ContactGroup, row: str, name: str, reason: str
 ) -> None:
-    import_ = imported(admin, group, f"Name,Mobile\n{row}\nZoe,{number(2)}\n".encode())
+    import_ = imported(admin, group, f"Name,Mobile,Address\n{row}\nZoe,{number(2)}\n".encode())
     read = [(number(1), name)] if name else []
     assert [each[:2] for each in contacts(group)] == [*read, (number(2), "Zoe")]
     assert import_.reasons == ({reason: 1} if reason else {})
@@ -124,6 +125,7 @@ CELLS = st.text(alphabet='ab", ', max_size=8)
 @example(names=['"a', "b", 'c"'])
 @example(names=['"a', 'b" x'])
 @example(names=["a, b", '"a" b'])
+@example(names=['"', ',"'])
 @given(names=st.lists(CELLS, min_size=1, max_size=6))
 def test_no_row_is_lost_or_read_for_another_one_however_badly_it_is_quoted(admin: User, names: list[str]) -> None:
     group = make_group()
