@@ -133,7 +133,7 @@ def test_create_with_pasted_contacts(client: Client, admin: User) -> None:
     assert (group.name, group.size, group.created_by) == ("Members", 0, admin)
     preview = client.get(response["Location"])
     assert "Contact group “Members” created." in text(preview)
-    client.post(reverse("import_confirm", args=[asked.pk]), {"existing": "skip"})
+    client.post(reverse("import_confirm", args=[asked.pk]), {"separator": "text", "existing": "skip"})
     assert set(group.contacts.values_list("name", flat=True)) == {"Asha", "Ravi"}
     assert {entry.actor for entry in LogEntry.objects.get_for_object(group)} == {admin}
 

@@ -82,7 +82,7 @@ def left_out(boss: User) -> CallGroup:
 
 def told(web: Client) -> list[dict[str, str]]:
     """The rows of the file."""
-    headings, *rows = rows_of(export(web, "evidence", query=PAGE.partition("?")[2]))
+    headings, *rows = rows_of(export(web, "evidence", query=QUERY))
     return [dict(zip(headings, row, strict=True)) for row in rows]
 
 
@@ -254,9 +254,9 @@ def test_a_program_that_asked_for_it_in_vain(web: Client, boss: User, others: li
     answer = program.call(numbers=",".join([CALLED, *others]), campaign="Winter")
     group = answer.reply.group_id
     who = f"Call group {group}" if others else "A request that called nobody"
-    shown = text_of(web.get(PAGE))
+    shown = text_of(asked(web))
     assert f"{who} by boss with API key {program.row}: On the suppression list “Do not call”: Asked" in shown
-    headings, left_out, _listed = rows_of(export(web, "evidence", query=PAGE.partition("?")[2]))
+    headings, left_out, _listed = rows_of(export(web, "evidence", query=QUERY))
     row = dict(zip(headings, left_out, strict=True))
     assert (row["record"], row["campaign"], row["started by"]) == ("left out: suppressed", "Winter", "boss")
     assert row["OBD ID or call group"] == (group or "none: nobody was called")
@@ -267,7 +267,7 @@ def test_a_program_that_asked_for_it_in_vain(web: Client, boss: User, others: li
 def test_a_plan_that_was_never_started_is_no_evidence(web: Client, boss: User) -> None:
     Suppression.objects.create(number=CALLED, reason="Asked")
     make_request(boss, CALLED)
-    assert "Left out" not in text_of(web.get(PAGE))
+    assert "Left out" not in text_of(asked(web))
 
 
 def test_a_number_that_nobody_called(web: Client) -> None:
@@ -303,13 +303,13 @@ def test_a_call_is_found_by_each_day_on_which_something_was_done_to_it(
     days = ((9, 1), (10, 18), (10, 20), (10, 21))
     times = {column: datetime(2026, *day, 6, tzinfo=UTC) for column, day in zip(columns, days, strict=True)}
     Call.objects.update(**times)
-    assert len(web.get(f"{PAGE}&{period}").context["records"]) == found
+    assert len(asked(web, **QueryDict(period).dict()).context["records"]) == found
 
 
 def test_a_call_that_was_never_sent_is_found_by_when_it_was_started(web: Client, group: CallGroup) -> None:
     Call.objects.update(handed_over_at=None, answered_at=None, ended_at=None)
     today = timezone.localdate()
-    assert len(web.get(f"{PAGE}&since={today}&until={today}").context["records"]) == 1
+    assert len(asked(web, since=today, until=today).context["records"]) == 1
 
 
 @pytest.mark.parametrize("query", ["number=", "number=abc", "number=%00", f"number={'1' * 200}", "number=12&since=x"])
@@ -356,7 +356,7 @@ def test_what_was_done_to_the_number_on_lists_is_listed(web: Client, everything:
 
 def test_what_the_plan_checked_is_told_of_a_number_that_was_left_out(web: Client, boss: User) -> None:
     left_out(boss)
-    shown = text_of(web.get(PAGE)).split("Left out")[1]
+    shown = text_of(asked(web)).split("Left out")[1]
     assert "On the suppression list “Register”: Asked" in shown
     assert "(Europe/London)" in shown
     assert "Register, version 1, never scrubbed" in shown
@@ -367,7 +367,7 @@ def test_a_number_that_calling_hours_never_allow_is_told(web: Client, boss: User
     CallingRule.objects.update_or_create(traffic="promotional", defaults={"weekdays": []})
     request = make_request(boss, f"{CALLED}\n12")
     type(request).objects.filter(pk=request.pk).update(call_group=group)
-    shown = text_of(web.get(PAGE)).split("Left out")[1]
+    shown = text_of(asked(web)).split("Left out")[1]
     assert "No calling hours within 14 days fit it" in shown
     assert "on no day" in shown
 

@@ -192,26 +192,32 @@ def _sample(path: Path, layout: Layout, first: int = 0) -> tuple[Sample, int]:
 
 
 def _fitted(layout: Layout, rows: Sample) -> Layout:
-    """The layout without columns behind the list: those that have no title, or in which few rows have anything.
+    """The layout without columns behind the list that have no title.
 
     What stands there makes its row suspicious: its cells may be another column's.
     """
-    titles = next((cells for line, cells in rows if layout.header and line == layout.header), [])
-    if titles:
+    width = len(layout.columns)
+    if titles := next((cells for line, cells in rows if layout.header and line == layout.header), []):
         known = [place for place, cell in enumerate(titles) if as_text(cell)]
         width = max(known + [place for place, role in enumerate(layout.columns) if role is not Role.SKIP]) + 1
-    else:
-        widths = sorted(max(place for place, cell in enumerate(cells, 1) if as_text(cell)) for _, cells in rows)
-        width = widths[len(widths) - 1 - int(len(widths) * _FEW)] if widths else len(layout.columns)
     columns = layout.columns[:width]
     if layout.titles[:1] == (TEXT_COLUMN,) and REASON_COLUMN in layout.titles:
         columns = (Role.TEXT, *[Role.SKIP] * (len(columns) - 1))
     return replace(layout, titles=layout.titles[:width], columns=columns)
 
 
+def _without_few(rows: Sample) -> Sample:
+    """Rows of a list without titles, without the columns behind it in which few rows have anything."""
+    widths = sorted(max(place for place, cell in enumerate(cells, 1) if as_text(cell)) for _, cells in rows)
+    width = widths[len(widths) - 1 - int(len(widths) * _FEW)] if widths else 0
+    return [(line, cells[:width]) for line, cells in rows]
+
+
 def _with_columns(layout: Layout, rows: Sample, header: int, *, suppression: bool) -> Layout:
     titles: list[CellValue] = next((cells for line, cells in rows if line == header), [])
     below = [(line, cells) for line, cells in rows if line > header]
+    if not titles:
+        below = _without_few(below)
     texts = [as_text(cell) for cell in titles]
     columns = own_columns(texts, below, suppression=suppression) or guess_columns(
         below, texts, settings.DEFAULT_REGION, suppression=suppression
