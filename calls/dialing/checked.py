@@ -20,6 +20,7 @@ NOT_CHECKED = "not checked: the carrier holds the numbers"
 
 KEPT: dict[str, str] = {
     KeptBy.HOURS: "Held: it waits for calling hours.",
+    KeptBy.CLOSING: "Held: it was too close to the end of calling hours, and waits for the next ones.",
     KeptBy.NEVER: "Held: the calling rules allow no call there at all.",
 }
 

@@ -213,7 +213,8 @@ def _outside(situation: Situation, batch: Batch) -> str:
     held = calls(group.held).replace(" ", " held ", 1) if group.total else "the request"
     go = "go" if group.held > 1 else "goes"
     at, theirs = clock(batch.due_at, situation.now), their_clock(batch.place, batch.due_at)
-    return f"Outside calling hours: {held} {go} out from {at}{f' ({theirs})' if theirs else ''}."
+    why = "Too close to the end of" if batch.kept_by == KeptBy.CLOSING else "Outside"
+    return f"{why} calling hours: {held} {go} out from {at}{f' ({theirs})' if theirs else ''}."
 
 
 def _never(situation: Situation, batch: Batch) -> Sentence:

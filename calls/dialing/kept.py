@@ -47,7 +47,7 @@ def kept_places(group: CallGroup, now: datetime) -> list[KeptThere]:
     places = (
         kept(group)
         .values_list("place")
-        .annotate(calls=Sum(F("last") - F("first") + 1), opens=Min("due_at", filter=Q(kept_by=KeptBy.HOURS)))
+        .annotate(calls=Sum(F("last") - F("first") + 1), opens=Min("due_at", filter=~Q(kept_by=KeptBy.NEVER)))
     )
     return [
         KeptThere(place, max(calls, 0), _clocks(rule, place, at), opens, rule.words(place))

@@ -95,7 +95,9 @@ def _about_hours(options: Options, openings: _Openings) -> Iterator[str]:
         wait = f"{_who_waits(options, openings)} until {_until(openings, first)}"
         if kept[first] != kept[last]:
             wait += f", the last ones until {_until(openings, last)}"
-        yield f"Outside calling hours: {wait}. People are called {rule.times}, by the clocks where they are."
+        soon = all(rule.allows(place, openings.checks.rings_at) for place in kept)
+        why = "Too close to the end of" if soon else "Outside"
+        yield f"{why} calling hours: {wait}. People are called {rule.times}, by the clocks where they are."
     if openings.never:
         yield _never(options, openings)
     late = [place for place, opens in openings.by_place.items() if _is_too_long(options, openings, place, opens)]

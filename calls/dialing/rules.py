@@ -120,7 +120,9 @@ class Rules:
         Where nobody can be called, that is when it is looked at again.
         """
         opens = self.opening(place)
-        return (opens, KeptBy.HOURS) if opens else (now + HORIZON, KeptBy.NEVER)
+        if opens is None:
+            return now + HORIZON, KeptBy.NEVER
+        return opens, KeptBy.CLOSING if self.rule.allows(place, self.rings_at) else KeptBy.HOURS
 
     def day(self, place: str) -> tuple[datetime, datetime]:
         """From when until when rings in `place` count for the cap: the day or days on which these calls would ring."""

@@ -503,7 +503,11 @@ class Migration(migrations.Migration):
                     "kept_by",
                     models.CharField(
                         blank=True,
-                        choices=[("hours", "Hours"), ("never", "No calling hours at all: it is looked at again then")],
+                        choices=[
+                            ("hours", "Hours"),
+                            ("closing", "Hours that would end before its calls are over"),
+                            ("never", "No calling hours at all: it is looked at again then"),
+                        ],
                         db_default="",
                         help_text="Which rule set `due_at`; empty: none.",
                         max_length=10,

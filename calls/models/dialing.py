@@ -295,6 +295,7 @@ class KeptBy(models.TextChoices):
     """Which rule set the time before which a batch is not handed over."""
 
     HOURS = "hours"
+    CLOSING = "closing", "Hours that would end before its calls are over"
     NEVER = "never", "No calling hours at all: it is looked at again then"
 
 

@@ -86,7 +86,7 @@ def test_each_place_has_batches_of_its_own(operator: User, carrier: Carrier) -> 
 def test_calls_started_at_night_are_due_in_the_morning(
     operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    freeze(monkeypatch, EVENING + timedelta(seconds=1))
+    freeze(monkeypatch, EVENING + timedelta(hours=1))
     group = make_call_group(operator, 1)
     assert (kept(group), group.due_at) == ([("GB Europe/London", MORNING, KeptBy.HOURS)], MORNING)
     assert {job.scheduled_at for job in jobs(group, "hand_over")} == {MORNING}
@@ -109,7 +109,7 @@ def test_what_is_not_out_by_closing_waits_for_the_morning(
     freeze(monkeypatch, EVENING - timedelta(seconds=late - 1))
     assert handover.claim(group.pk, 0) is None
     # All of them, so that they don't come up one by one.
-    assert kept(group)[1:] == [("GB Europe/London", MORNING, KeptBy.HOURS)] * 2
+    assert kept(group)[1:] == [("GB Europe/London", MORNING, KeptBy.CLOSING)] * 2
     assert statuses(group) == ["SENDING", "HELD", "HELD"]
 
 
@@ -127,7 +127,7 @@ def test_what_the_carrier_can_not_dial_before_closing_waits_for_the_morning(
     freeze(monkeypatch, EVENING - queued)
     handover.hand_over(group.pk, 0)
     assert statuses(group) == ["QUEUED"] * 5 + ["HELD"] * 5
-    assert kept(group)[1] == ("GB Europe/London", MORNING, KeptBy.HOURS)
+    assert kept(group)[1] == ("GB Europe/London", MORNING, KeptBy.CLOSING)
     # What is over is in nobody's way any more.
     progress.record(other.pk, [Report(number(i), "COMPLETED") for i in range(5)], "carrier", NOON)
     steer.rules_changed("promotional")
@@ -206,13 +206,17 @@ def test_a_group_that_the_carrier_holds_keeps_the_portals_hours(
     assert kept(group) == [("", opens, KeptBy.HOURS)]
 
 
-def test_the_sentence_says_until_when(operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch) -> None:
-    freeze(monkeypatch, EVENING + timedelta(seconds=1))
+@pytest.mark.parametrize(("after", "why"), [(1, "Too close to the end of"), (600, "Outside")])
+def test_the_sentence_says_until_when_and_why(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, after: int, why: str
+) -> None:
+    now = EVENING + timedelta(seconds=after)
+    freeze(monkeypatch, now)
     group = make_call_group(operator, 2)
-    (seen,) = situations([group], EVENING + timedelta(seconds=1))
+    (seen,) = situations([group], now)
     assert seen.expected_end
     assert seen.expected_end > MORNING
-    assert explain(seen).text == ("Outside calling hours: 2 held calls go out from 14:30 IST (09:00 in Europe/London).")
+    assert explain(seen).text == f"{why} calling hours: 2 held calls go out from 14:30 IST (09:00 in Europe/London)."
 
 
 @pytest.mark.parametrize("holds", ["the portal", "the carrier"])
