@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import F, FilteredRelation, Q
 
+from calls.carriers import get_carrier
 from calls.dialing import figures
 from calls.dialing.estimate import expected_end, takes
 from calls.models import (
@@ -166,7 +167,8 @@ class Situation:
         waits = self.group.state != GroupState.RUNNING or self.unconfirmed or (self.health and self.health.down)
         end = None if waits or self.never else expected_end(self.group, self.now)
         if end and self.kept:
-            end = max(end, self.kept.due_at + takes(self.group.held, self.group.retries))
+            cps = get_carrier(self.group.carrier).cps
+            end = max(end, self.kept.due_at + takes(self.group.held, self.group.retries, cps))
         return (end + timedelta(seconds=59)).replace(second=0, microsecond=0) if end else None
 
 

@@ -18,11 +18,13 @@ from django.urls import reverse  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from calls import audit  # noqa: E402
+from calls.carriers import get_carrier  # noqa: E402
 from calls.contacts.combine import Combination  # noqa: E402
 from calls.contacts.importing import receive  # noqa: E402
 from calls.dialing.changes import event  # noqa: E402
 from calls.dialing.plan import make_plan  # noqa: E402
 from calls.dialing.request import Options  # noqa: E402
+from calls.dialing.rules import Rules  # noqa: E402
 from calls.exports.work import DISK_FULL  # noqa: E402
 from calls.models import (  # noqa: E402
     IVR,
@@ -119,8 +121,10 @@ def call_groups(owner: User) -> dict[str, CallGroup]:
     CallGroup.objects.filter(pk=groups["paused"].pk).update(**overridden)
     places = "IN Asia/Calcutta", "GB Europe/Guernsey Europe/Isle_of_Man Europe/Jersey Europe/London", ""
     groups["kept"].batches.all().delete()
+    # Otherwise the worker would look at them again.
+    under = Rules.of(groups["kept"].traffic, later, 0, get_carrier(groups["kept"].carrier)).digest
     Batch.objects.bulk_create(
-        Batch(call_group=groups["kept"], first=n, last=n, due_at=later, kept_by="hours", place=place)
+        Batch(call_group=groups["kept"], first=n, last=n, due_at=later, kept_by="hours", kept_under=under, place=place)
         for n, place in enumerate(places, 1)
     )
     CallGroup.objects.filter(pk=groups["cancelled"].pk).update(state_at=old, parent=groups["finished"])

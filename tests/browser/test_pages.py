@@ -211,7 +211,7 @@ class TestLooks:
         self, admin: Page, pages: dict[str, str], name: str, button: str, number: str
     ) -> None:
         admin.goto(PLAIN[name])
-        admin.get_by_label("Number", exact=True).fill(number)
+        admin.locator("#id_number").fill(number)
         Desk(admin).press(button)
         admin.wait_for_load_state()
         assert number.lstrip("+") not in admin.url

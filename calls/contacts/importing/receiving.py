@@ -158,7 +158,9 @@ def _guess_layout(path: Path, *, pasted: bool, suppression: bool) -> tuple[Layou
     if header == rows[-1][0] and len(rows) < SAMPLE_ROWS:
         raise UploadError("The file has titles and nothing below them.")
     guessed = _with_columns(layout, rows, header, suppression=suppression)
-    if layout.kind == "csv" and not header and (pasted or len(guessed.columns) == 1) and not _is_table(rows, guessed):
+    alone = len(guessed.columns) == 1
+    in_lines = pasted and alone and any(any(map(as_text, cells[1:])) for _, cells in rows)  # several numbers in some
+    if layout.kind == "csv" and not header and (pasted or alone) and (in_lines or not _is_table(rows, guessed)):
         return Layout("pasted", layout.encoding), total
     return _fitted(guessed, rows), total
 

@@ -155,6 +155,13 @@ def test_pasted_text(admin: User, group: ContactGroup) -> None:
     assert "Om: 12345,has letters" in b"".join(refused_lines(import_)).decode()
 
 
+def test_pasted_lines_of_which_few_have_several_numbers(admin: User, group: ContactGroup) -> None:
+    lines = [*(number(i) for i in range(20, 30)), f"{number(40)},{number(41)}", f"Asha: {number(42)}"]
+    import_ = receive(admin, group, pasted="\n".join(lines))
+    confirm(import_, Layout.from_json(import_.layout), Existing.SKIP)
+    assert (import_.counts["added"], import_.counts["refused"]) == (13, 0)
+
+
 def test_a_pasted_table(admin: User, group: ContactGroup) -> None:
     import_ = receive(admin, group, pasted=f"Name\tMobile\nUma\t{THREE}\nOm\t{number(4)}")
     confirm(import_, Layout.from_json(import_.layout), Existing.SKIP)
