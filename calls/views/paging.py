@@ -28,8 +28,9 @@ from calls.contacts.search import Search
 
 PAGE_SIZE = 50
 
-WALKED = 5_000
-"""Rows that a search looks through in the order of the list, before it goes straight to what it looks for."""
+WALKED = (500, 5_000)
+"""Rows that a search looks through in the order of the list, before it goes straight to what it looks for: so many at
+first, and more only if some of those were what it looks for."""
 
 M = TypeVar("M", bound=Model)
 
@@ -75,14 +76,18 @@ def _first(rows: QuerySet[M], beyond: Q, order: list[str], size: int, search: Se
     if search is None:
         return list(listed[:size])
     columns = [field.lstrip("-") for field in order]
-    first, last = (listed.values_list(*columns)[place : place + 1].first() for place in (0, WALKED))
-    # From one to the other: else PostgreSQL might begin among newer rows of another list.
-    near = listed.filter(_beyond(order, first, "="), _beyond(back, last)) if first and last else listed
     # A CASE is no condition that an index could meet: these few rows are walked, whatever PostgreSQL would prefer.
     walked = Case(When(search.wanted, then=Value(True)), default=Value(False), output_field=BooleanField())
-    found = list(near.filter(walked)[:size])
-    if last is None or len(found) == size:
-        return found
+    first = listed.values_list(*columns).first()
+    for most in WALKED:
+        last = listed.values_list(*columns)[most : most + 1].first()
+        # From one to the other: else PostgreSQL might begin among newer rows of another list.
+        near = listed.filter(_beyond(order, first, "="), _beyond(back, last)) if first and last else listed
+        found = list(near.filter(walked)[:size])
+        if last is None or len(found) == size:
+            return found
+        if not found:
+            break
     straight = rows.filter(search.wanted) if search.straight is None else search.straight
     return list(straight.filter(beyond).order_by(*map(without_index, order))[:size])
 

@@ -342,7 +342,7 @@ def test_deeds_that_are_rare_have_an_index(web: Client, did: str) -> None:
 
 def test_a_thing_that_is_not_there_is_not_looked_for_in_all_entries(web: Client, boss: User) -> None:
     many(boss, 300)
-    with patch("calls.views.paging.WALKED", 100), CaptureQueriesContext(connection) as asked:
+    with patch("calls.views.paging.WALKED", (100, 200)), CaptureQueriesContext(connection) as asked:
         assert web.get(PAGE, {"thing": "nobody"}).context["entries"] == []
     near, straight = (query["sql"] for query in asked.captured_queries if "@@" in query["sql"])
     assert "CASE" in near

@@ -75,10 +75,12 @@ def pages_of(
 @given(
     names=st.lists(st.lists(st.sampled_from(WORDS[:3]), max_size=2).map(" ".join), max_size=25),
     query=st.sampled_from(["asha", "ash", "ash rao", "rao", "zzz", "", "+44", "1", "777", "-"]),
-    walked=st.integers(1, 8),
+    walked=st.tuples(st.integers(1, 4), st.integers(1, 8)),
     size=st.integers(1, 6),
 )
-def test_a_search_finds_the_same_however_it_is_made(names: list[str], query: str, walked: int, size: int) -> None:
+def test_a_search_finds_the_same_however_it_is_made(
+    names: list[str], query: str, walked: tuple[int, int], size: int
+) -> None:
     group, other = make_group(), make_group()
     for owner in (group, other):
         Contact.objects.bulk_create(Contact(group=owner, number=number(i), name=name) for i, name in enumerate(names))
@@ -106,7 +108,7 @@ def test_what_few_contacts_are_is_not_looked_for_in_all(query: str) -> None:
                 [each.pk],
             )
         cursor.execute("ANALYZE calls_contact")
-    with CaptureQueriesContext(connection) as asked, patch("calls.views.paging.WALKED", 100):
+    with CaptureQueriesContext(connection) as asked, patch("calls.views.paging.WALKED", (20, 100)):
         keyset(contacts_of(group), RequestFactory().get("/"), *NEWEST_FIRST, search=search_contacts(group, query))
     with connection.cursor() as cursor:
         for query_made in asked.captured_queries:
