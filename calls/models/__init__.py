@@ -18,12 +18,8 @@ from calls.models.dialing import (
     BatchState,
     Call,
     CallGroup,
-    CallRequest,
     GroupState,
     KeptBy,
-    Outcome,
-    PlannedCall,
-    RequestState,
     Tally,
     Waits,
 )
@@ -31,6 +27,7 @@ from calls.models.exporting import Export, ExportFormat, ExportState
 from calls.models.importing import Existing, Import, ImportedRow, ImportState, ReplacedRows
 from calls.models.keys import APIKey, Idempotency
 from calls.models.media import IVR, PHONE_KEYS, Sound
+from calls.models.requests import CallRequest, Outcome, PlannedCall, RequestState
 from calls.models.rules import CallingRule, Traffic
 
 __all__ = [
