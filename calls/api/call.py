@@ -21,7 +21,7 @@ from calls.carriers import get_carrier
 from calls.dialing.places import place_of
 from calls.dialing.plan import DUPLICATE_REASON, make_plan
 from calls.dialing.request import NotAvailable, Options, find_groups, find_play
-from calls.dialing.rules import Rules, planned, rules_for
+from calls.dialing.rules import Refusal, planned, rules_for
 from calls.dialing.start import CannotStart, NobodyToCall, Starter, start, start_listed
 from calls.models import (
     IVR,
@@ -192,17 +192,17 @@ class _Listed:
 
 def _to_numbers(key: APIKey, options: Options, asked: CallParameters) -> Reply:
     now = timezone.now()
-    rules = rules_for(options, now, get_carrier(settings.CARRIER))
-    listed = _plan(asked, rules)
+    numbers = [token.number for token in asked.numbers if token.number]
+    refused, rules = rules_for(options, now, get_carrier(settings.CARRIER)).refusals(numbers)
+    listed = _plan(asked, refused)
     called = [each for each in listed if each.outcome == Outcome.CALLABLE]
     if not called:
         _note_left_out(key, options, listed, planned(rules, now), None)
         reasons = "; ".join(dict.fromkeys(each.told for each in listed))
         rows = tuple(each.row("", "") for each in listed)
         return Reply(NONE_CALLED, f"numbers: none can be called; {reasons}", rows=rows)
-    group, positions = start_listed(
-        Starter(key.user, key), options, [each.number for each in called], [each.custom for each in called]
-    )
+    to_call = [(each.number, each.custom) for each in called]
+    group, positions = start_listed(Starter(key.user, key), options, to_call, rules, now)
     if len(called) < len(listed):
         _note_left_out(key, options, listed, planned(rules, now), group)
     word = word_of(Status.HELD, group.due_at, timezone.now())
@@ -242,17 +242,15 @@ def _note_left_out(
     )
 
 
-def _plan(asked: CallParameters, rules: Rules) -> list[_Listed]:
+def _plan(asked: CallParameters, refused: Mapping[str, Refusal]) -> list[_Listed]:
     """What becomes of each number, in their order."""
-    numbers = [token.number for token in asked.numbers if token.number]
-    refusals = rules.refusals(numbers)
     customs = asked.custom or ("",) * len(asked.numbers)
     seen: set[str] = set()
     listed = []
     for token, custom in zip(asked.numbers, customs, strict=True):
         if token.number is None:
             listed.append(_Listed(token.raw, custom, Outcome.INVALID, token.reason))
-        elif refusal := refusals.get(token.number):
+        elif refusal := refused.get(token.number):
             listed.append(_Listed(token.number, custom, refusal.outcome, refusal.reason))
         elif token.number in seen:
             listed.append(_Listed(token.number, custom, Outcome.DUPLICATE, DUPLICATE_REASON))

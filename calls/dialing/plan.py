@@ -134,7 +134,7 @@ def _progress(request: CallRequest, places: Mapping[str, int], counts: Mapping[s
 def _plan_entries(request: CallRequest, checks: Rules, entries: Iterable[Entry]) -> bool:
     entries = list(entries)
     custom = [part.strip() for part in request.options["custom"].split(",") if part.strip()]
-    refusals = checks.refusals({entry.number for entry in entries if entry.number})
+    refusals, _ = checks.refusals({entry.number for entry in entries if entry.number})
     called: set[str] = set()
     rows = []
     for position, entry in enumerate(entries, 1):

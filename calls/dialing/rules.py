@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Self
 
 from django.db import connection
@@ -74,12 +75,12 @@ class Rules:
     """
 
     rule: Rule
-    lists: Mapping[int, SuppressionList]
     rings_at: datetime
     retries: int
     gap: float
     cps: float
     queue: timedelta = timedelta(0)
+    looked_at: Mapping[int, SuppressionList] | None = None
 
     @classmethod
     def of(
@@ -87,10 +88,17 @@ class Rules:
     ) -> Self:
         """The rules as they are now. Where the cap allows fewer attempts than were asked for, there are fewer."""
         rule = Rule.of(traffic)
-        lists = SuppressionList.objects.applying(traffic, rings_at).order_by("pk").in_bulk()
         if rule.cap is not None:
             retries = min(retries, max(rule.cap - 1, 0))
-        return cls(rule, lists, rings_at, retries, carrier.retry_gap, carrier.cps, queue)
+        return cls(rule, rings_at, retries, carrier.retry_gap, carrier.cps, queue)
+
+    @cached_property
+    def lists(self) -> Mapping[int, SuppressionList]:
+        """The suppression lists that apply, by ID: as they were when numbers were looked up, or as they are now."""
+        return self._applying().in_bulk() if self.looked_at is None else self.looked_at
+
+    def _applying(self) -> QuerySet[SuppressionList, SuppressionList]:
+        return SuppressionList.objects.applying(self.rule.traffic, self.rings_at).order_by("pk")
 
     @property
     def span(self) -> timedelta:
@@ -129,24 +137,24 @@ class Rules:
         at = self.opening(place) or self.rings_at
         return self.rule.day(place, at)[0], self.rule.day(place, at + self.queue_at(at) + self.span)[1]
 
-    def suppressed(self, numbers: Collection[str]) -> dict[str, str]:
-        """Those of these numbers that must not be called, each with the list that says so and why."""
-        return self.look_up(numbers)[0]
-
     def look_up(self, numbers: Collection[str]) -> tuple[dict[str, str], Self]:
-        """What :meth:`suppressed` says, and these rules with the lists as they were in that very moment."""
+        """Those of these numbers that must not be called, each with the list that says so and why.
+
+        And these rules with the lists as they were in that very moment.
+        """
         if not numbers:
             return {}, self
         # One statement, so that no import comes between the numbers of a list and its version.
         found = FilteredRelation("suppressions", condition=Q(suppressions__number__in=numbers))
-        rows = SuppressionList.objects.filter(pk__in=self.lists).annotate(found=found).order_by("-pk")
-        suppressed, lists = {}, {}
+        rows = self._applying().annotate(found=found)
+        suppressed: dict[str, str] = {}
+        lists: dict[int, SuppressionList] = {}
         annotated: Iterable[Any] = rows.annotate(number=F("found__number"), why=F("found__reason"))
         for each in annotated:
             lists[each.pk] = each
-            if each.number:
-                suppressed[each.number] = on_list(each.name, each.why)
-        return suppressed, replace(self, lists=dict(sorted(lists.items())))
+            if each.number:  # of several lists the first one says why
+                suppressed.setdefault(each.number, on_list(each.name, each.why))
+        return suppressed, replace(self, looked_at=lists)
 
     def rings(self, numbers: Collection[str], place: str, but: int = NO_GROUP) -> dict[str, int]:
         """How often these numbers, all in `place`, ring that day or may yet, by all call groups but this one.
@@ -186,9 +194,10 @@ class Rules:
         """Why nobody in `place` can be called."""
         return f"No calling hours within {HORIZON.days} days fit it: {self.rule.words(place)}."[:300]
 
-    def refusals(self, numbers: Collection[str]) -> dict[str, Refusal]:
-        """Those of these numbers (E.164) that are not called, each with why."""
-        refused = {number: Refusal(Outcome.SUPPRESSED, why) for number, why in self.suppressed(numbers).items()}
+    def refusals(self, numbers: Collection[str]) -> tuple[dict[str, Refusal], Self]:
+        """Those of these numbers (E.164) that are not called, each with why; and these rules as :meth:`look_up`."""
+        suppressed, looked_up = self.look_up(numbers)
+        refused = {number: Refusal(Outcome.SUPPRESSED, why) for number, why in suppressed.items()}
         by_place: dict[str, list[str]] = {}
         for number in numbers:
             if number not in refused:
@@ -199,7 +208,7 @@ class Rules:
             else:
                 capped = self.capped(there, place)
                 refused |= {number: Refusal(Outcome.CAPPED, why) for number, why in capped.items()}
-        return refused
+        return refused, looked_up
 
 
 def rules_for(options: Options, now: datetime, carrier: Carrier) -> Rules:

@@ -127,20 +127,21 @@ def start(request_id: uuid.UUID | str) -> CallGroup:
 
 
 def start_listed(
-    starter: Starter, options: Options, numbers: Sequence[str], customs: Sequence[str]
+    starter: Starter, options: Options, listed: Sequence[tuple[str, str]], checks: rules.Rules, now: datetime
 ) -> tuple[CallGroup, dict[str, int]]:
-    """Start calls to these numbers (E.164, each once, none suppressed), planned by the caller in this transaction.
+    """Start calls to these numbers (E.164, each once, none suppressed), each with its custom reference.
 
-    Returns the call group and the position in it that each number has. Raises CannotStart.
+    They were planned by the caller with `checks` at `now` (aware), in this transaction. Returns the call group and the
+    position in it that each number has. Raises CannotStart.
     """
     _hold_played(options.play)
-    now = timezone.now()
+    numbers = [number for number, _ in listed]
     places = [place_of(number) for number in numbers]
-    parameters = {"numbers": list(numbers), "customs": list(customs), "number_places": places}
+    parameters = {"numbers": numbers, "customs": [custom for _, custom in listed], "number_places": places}
     source = Source(LISTED_SQL, parameters, len(numbers), set(places))
     group = _call_group(starter, options, source, now)
     before = group.total
-    _add_calls(group, options, source, rules.rules_for(options, now, get_carrier(settings.CARRIER)), now)
+    _add_calls(group, options, source, checks, now)
     # Calls are in the order of their places first (CALLS_SQL); the sort keeps the order within one.
     order = sorted(range(len(numbers)), key=places.__getitem__)
     return group, {numbers[i]: n for n, i in enumerate(order, before + 1)}

@@ -13,10 +13,13 @@ from typing import TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
+from django.utils import timezone
 
+from calls.carriers import get_carrier
 from calls.dialing import steer
 from calls.dialing.plan import make_plan
 from calls.dialing.request import Options
+from calls.dialing.rules import rules_for
 from calls.dialing.start import Starter, start, start_listed
 from calls.models import Batch, BatchState, Call, CallGroup, CallRequest, GroupState, User
 from tests.soak import judge
@@ -255,8 +258,10 @@ class Storm:
     def _start_listed(self, numbers: Sequence[str], options: Options) -> None:
         """As the API does. Whether an answer of the database that was lost said yes is looked up."""
         if not Call.objects.filter(number=numbers[0]).exists():
+            now = timezone.now()
             with transaction.atomic():
-                start_listed(Starter(self._user), options, numbers, [""] * len(numbers))
+                checks = rules_for(options, now, get_carrier(settings.CARRIER))
+                start_listed(Starter(self._user), options, [(number, "") for number in numbers], checks, now)
 
     def _steer(self) -> None:
         """Resume what a refusal has paused, mostly; now and then pause or cancel one."""
