@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from django.db import connection
-from django.db.models import F, FilteredRelation, Q, QuerySet, Sum
+from django.db.models import F, QuerySet, Sum
 
 from calls.carriers.base import Carrier
 from calls.dialing.changes import PORTAL, calls_of, move
@@ -51,6 +51,15 @@ NUMBERS_SQL = """
 
 ON_LIST_SQL = "left('On the suppression list “' || l.name || '”: ' || s.reason, 300)"
 """That a number is on a suppression list `l`, and why (`s`)."""
+
+LOOK_UP_SQL = """
+    SELECT l.*, s.number, s.reason AS why FROM ({lists}) AS l
+    LEFT JOIN calls_suppression AS s ON s.list_id = l.id AND s.number = ANY(%s) ORDER BY l.id
+"""
+"""The lists, each as often as it has some of these numbers, and once if it has none.
+
+One statement, so that no import comes between the numbers of a list and its version.
+"""
 
 NO_GROUP = 0
 """No call group has this ID."""
@@ -144,13 +153,11 @@ class Rules:
         """
         if not numbers:
             return {}, self
-        # One statement, so that no import comes between the numbers of a list and its version.
-        found = FilteredRelation("suppressions", condition=Q(suppressions__number__in=numbers))
-        rows = self._applying().annotate(found=found)
+        applying, values = self._applying().query.sql_with_params()
+        rows: Iterable[Any] = SuppressionList.objects.raw(LOOK_UP_SQL.format(lists=applying), [*values, list(numbers)])
         suppressed: dict[str, str] = {}
         lists: dict[int, SuppressionList] = {}
-        annotated: Iterable[Any] = rows.annotate(number=F("found__number"), why=F("found__reason"))
-        for each in annotated:
+        for each in rows:
             lists[each.pk] = each
             if each.number:  # of several lists the first one says why
                 suppressed.setdefault(each.number, on_list(each.name, each.why))
