@@ -2,7 +2,8 @@
 //  - a hidden tab doesn't ask; when it is shown again it asks at once
 //  - a refresh that fails is marked "Not updated since ..." until one succeeds ("unchanged", 204, is a success)
 //  - open <details>, the focus and the scroll position outlive a refresh
-//  - an open dialog inside the fragment holds the refresh back
+//  - an open dialog inside the fragment, or something that is being pressed, holds the refresh back: a click is only one
+//    if the button is still there when it is let go
 (() => {
   const POLLING = "[hx-trigger*='every']";
   const lastGood = new WeakMap(); // fragment -> Date of its last good answer
@@ -69,7 +70,7 @@
   on("htmx:beforeSwap", (event) => {
     const fragment = event.detail.requestConfig?.elt;
     if (!polls(fragment) || !event.detail.shouldSwap) return;
-    if (fragment.querySelector(":popover-open, dialog[open]")) event.detail.shouldSwap = false;
+    if (fragment.querySelector(":active, :popover-open, dialog[open]")) event.detail.shouldSwap = false;
     else keep(event.detail.target);
   });
 
