@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from calls.forms.audit import AuditFilter
 from calls.history import read
 from calls.models import SEE_EVERYTHING, User
+from calls.views.asked import searched_by, whole_query
 from calls.views.paging import keyset
 
 NEWEST_FIRST = ("-timestamp", "-id")
@@ -26,10 +27,12 @@ def _entries() -> "QuerySet[LogEntry]":
 
 @never_cache
 @permission_required(SEE_EVERYTHING, raise_exception=True)
+@searched_by("thing")
 @require_safe
 def audit_log(request: HttpRequest) -> HttpResponse:
     """The entries that the filter asks for, newest first."""
-    form = AuditFilter(request.GET)
+    chosen = whole_query(request)
+    form = AuditFilter(chosen)
     page = keyset(form.listed(_entries()), request, *NEWEST_FIRST, search=form.search)
     query = request.GET.copy()
     for name in ("after", "before"):
@@ -38,7 +41,7 @@ def audit_log(request: HttpRequest) -> HttpResponse:
         "form": form,
         "page": page,
         "entries": read(page.rows),
-        "filtered": any(request.GET.get(name) for name in form.fields),
+        "filtered": any(chosen.get(name) for name in form.fields),
         "query": query.urlencode(),
         "people": User.objects.order_by("username").values_list("username", flat=True)[:PEOPLE_OFFERED],
     }

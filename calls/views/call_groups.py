@@ -38,6 +38,7 @@ from calls.models import (
 )
 from calls.obd.statuses import COMPLETED, HELD, NOT_REACHED, OPEN, UNCONFIRMED
 from calls.templatetags.looks import STATUS_ORDER, look_of
+from calls.views.asked import searched_by, whole_query
 from calls.views.paging import keyset
 from calls.views.polling import Fragment, fragment_of, is_refresh, live, refreshed
 from calls.views.site import worker_alive
@@ -116,12 +117,13 @@ def situation_of(group: CallGroup) -> Situation:
 
 
 @permission_required("calls.view_callgroup", raise_exception=True)
+@searched_by("digits")
 @require_safe
 def call_group(request: HttpRequest, pk: int) -> HttpResponse:
     """One call group: what it does, its figures, its options, its calls."""
     group = visible_group(request, pk)
     user = cast("User", request.user)
-    form = CallsOfGroupFilter(request.GET)
+    form = CallsOfGroupFilter(whole_query(request))
     context = {
         "group": group,
         "form": form,
@@ -151,12 +153,13 @@ def call_group_summary(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @permission_required("calls.view_callgroup", raise_exception=True)
+@searched_by("digits")
 @require_safe
 def call_group_calls(request: HttpRequest, pk: int) -> HttpResponse:
     """The calls as the page's filter shows them, for their refresh."""
     if not is_refresh(request):
         return redirect(f"{reverse('call_group', args=[pk])}?{request.GET.urlencode()}")
-    return refreshed(request, _calls(request, visible_group(request, pk), CallsOfGroupFilter(request.GET)))
+    return refreshed(request, _calls(request, visible_group(request, pk), CallsOfGroupFilter(whole_query(request))))
 
 
 def _every(situation: Situation) -> int:
@@ -226,22 +229,24 @@ def _calls(request: HttpRequest, group: CallGroup, form: CallsOfGroupFilter) -> 
         "page": page,
         "form": form,
         "every": 2,
-        "filtered": bool(request.GET.get("digits") or request.GET.getlist("status")),
+        "filtered": bool(form["digits"].value() or form["status"].value()),
         "query": _address(request.GET).removeprefix("?"),
-        "again": _again(group, form),
+        "again": _again(request, group, form),
     }
     path = reverse("call_group_calls", args=[group.pk])
     return fragment_of(request, PAGE, "calls", context, path=path, final=bool(group.ended_at))
 
 
-def _again(group: CallGroup, form: CallsOfGroupFilter) -> str:
+def _again(request: HttpRequest, group: CallGroup, form: CallsOfGroupFilter) -> str:
     """Parameters of the start page that make the shown calls again; empty if none of them could be."""
     if not form.is_valid():
         return ""
     wanted = [status for status in form.statuses if status in NOT_REACHED]
     if form.statuses and not wanted:
         return ""
-    chosen = {"again": str(group.pk), "status": ",".join(wanted), "digits": digits_of(form.cleaned_data["digits"])}
+    # The digits as they came: in an address that somebody wrote, or as what stands for them.
+    narrowed = {"digits": digits_of(request.GET.get("digits", "")), "about": request.GET.get("about", "")}
+    chosen = {"again": str(group.pk), "status": ",".join(wanted)} | narrowed
     return urlencode({name: value for name, value in chosen.items() if value})
 
 

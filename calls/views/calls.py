@@ -16,6 +16,7 @@ from calls.forms.filters import CallsFilter
 from calls.models import IVR, Batch, Call, Callback, CallbackState, CallGroup, ListRole, Suppression, User
 from calls.obd.parameters import fill_callback
 from calls.obd.statuses import FINAL, Status
+from calls.views.asked import searched_by, whole_query
 from calls.views.call_groups import visible_group
 from calls.views.paging import keyset
 from calls.views.polling import live
@@ -24,20 +25,22 @@ from calls.views.polling import live
 
 
 @permission_required("calls.view_call", raise_exception=True)
+@searched_by("digits")
 @require_safe
 def calls(request: HttpRequest) -> HttpResponse:
     """All calls that this user may see, newest first, as filtered; refreshes itself while one of them is open."""
-    user, form = cast("User", request.user), CallsFilter(request.GET)
+    user, query = cast("User", request.user), whole_query(request)
+    form = CallsFilter(query)
     rows = form.listed_for(user).select_related("call_group")
     page = keyset(rows, request, *form.order_for(user), search=form.search)
-    filtered = any(request.GET.get(name) for name in form.fields)
+    filtered = any(query.get(name) for name in form.fields)
     context = {
         "form": form,
         "page": page,
         "filtered": filtered,
         "query": filter_query(request),
         "newcomer": not filtered and not page.rows,
-        "open_statuses": bool(form.errors.get("status") or request.GET.getlist("status")),
+        "open_statuses": bool(form.errors.get("status") or query.getlist("status")),
     }
     is_open = any(call.status not in FINAL for call in page.rows)
     return live(request, "calls/list.html", "rows", context, final=not is_open)

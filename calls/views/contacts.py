@@ -18,6 +18,7 @@ from calls.contacts.importing import UploadError
 from calls.contacts.search import search_contacts
 from calls.forms.contacts import ContactForm, GroupForm, NewGroupForm, name_taken
 from calls.models import CallGroup, Contact, ContactGroup, Import, Suppression, SuppressionList, Traffic
+from calls.views.asked import searched_by, whole_query
 from calls.views.imports import GET_OR_POST, forget_files, latest_imports, receive, to_preview
 from calls.views.paging import keyset
 
@@ -31,8 +32,8 @@ M = TypeVar("M", bound=Model)
 
 
 def searched(request: HttpRequest) -> str:
-    """What was typed into the search box, without what PostgreSQL can't read."""
-    return request.GET.get("q", "").replace("\0", "").strip()[:SEARCH_LENGTH]
+    """What was typed into the search box, without what PostgreSQL can't read. Raises Forgotten."""
+    return whole_query(request).get("q", "").replace("\0", "").strip()[:SEARCH_LENGTH]
 
 
 # --- Contact groups ------------------------------------------------------------------------------------------------
@@ -85,6 +86,7 @@ def _create(request: HttpRequest, form: NewGroupForm) -> tuple[ContactGroup, Imp
 
 
 @permission_required("calls.view_contactgroup", raise_exception=True)
+@searched_by("q")
 @require_safe
 def contact_group(request: HttpRequest, pk: int) -> HttpResponse:
     """One contact group: its contacts, found by digits of the number or the start of words of the name."""

@@ -8,7 +8,7 @@ from typing import IO
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -19,6 +19,7 @@ from calls.exports import work
 from calls.exports.kinds import EXPORT_INLINE, KINDS, NothingThere, WrongFilter
 from calls.exports.write import CONTENT_TYPES
 from calls.models import Export, ExportFormat, ExportState
+from calls.views.asked import Forgotten, whole_query
 from calls.views.people import signed_in
 from calls.views.polling import live
 
@@ -43,7 +44,11 @@ def export_new(request: HttpRequest) -> HttpResponseBase:
         raise PermissionDenied
     wanted = int(of) if of.isascii() and of.isdigit() and len(of) < 20 and int(of) <= LARGEST_ID else 0
     try:
+        query = whole_query(request, QueryDict(query)).urlencode()
         export, table = work.asked_for(signed_in(request), kind, wanted, query, ExportFormat(request.POST["format"]))
+    except Forgotten as error:
+        messages.error(request, f"Nothing was exported. {error}")
+        return redirect("exports")
     except NothingThere as error:
         raise Http404 from error
     except WrongFilter as error:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django_htmx.http import HttpResponseClientRedirect
 
 from calls import audit
+from calls.contacts.search import digits_of
 from calls.dialing.jobs import plan_later, start_later
 from calls.dialing.plan import INLINE_LIMIT, expected_numbers, make_plan
 from calls.dialing.preflight import preflight as make_preflight
@@ -22,6 +23,7 @@ from calls.dialing.request import Options
 from calls.dialing.start import CannotStart, NotPlanned, last_again, start
 from calls.forms.start import AGAIN, GROUPS, IVR_KIND, SOUND, StartForm
 from calls.models import IVR, CallGroup, CallRequest, ContactGroup, Outcome, RequestState, Sound, User
+from calls.views.asked import Forgotten, whole_query
 from calls.views.paging import keyset
 from calls.views.polling import is_refresh, live
 
@@ -57,7 +59,14 @@ def form(request: HttpRequest) -> HttpResponse:
         return _show_form(request, filled)
     if "change" in request.GET:
         return _show_form(request, StartForm(_typed_before(user, request.GET["change"]), user=user))
-    return _show_form(request, StartForm(user=user, initial=_initial(user, request.GET.dict())))
+    try:
+        given = {name: str(text) for name, text in whole_query(request).items()}
+    except Forgotten as error:
+        # Without what was searched for, calls would be made again to more people than were shown.
+        messages.error(request, f"{error} Search the calls again.")
+        again = _whole(request.GET.get("again"))
+        return redirect("call_group", again) if again else redirect("start")
+    return _show_form(request, StartForm(user=user, initial=_initial(user, given)))
 
 
 def _show_form(request: HttpRequest, filled: StartForm) -> HttpResponse:
@@ -77,17 +86,17 @@ def _typed_before(user: User, request_id: str) -> dict[str, Any]:
         raise Http404 from None
 
 
-def _initial(user: User, asked: dict[str, str]) -> dict[str, Any]:
+def _initial(user: User, given: dict[str, str]) -> dict[str, Any]:
     """What links from other pages fill in: `group`, `play`, or `again` with `status` and `digits`."""
-    group = ContactGroup.objects.visible_to(user).filter(pk=_whole(asked.get("group"))).first()
+    group = ContactGroup.objects.visible_to(user).filter(pk=_whole(given.get("group"))).first()
     initial: dict[str, Any] = {"who": GROUPS, "groups": [group.pk]} if group else {}
-    number, _, kind = asked.get("play", "").partition(".")
+    number, _, kind = given.get("play", "").partition(".")
     if sound := kind == "sound" and Sound.objects.visible_to(user).filter(number=_whole(number)).first():
         initial |= {"heard": SOUND, "sound": sound.pk}
     if ivr := kind == "ivr" and IVR.objects.visible_to(user).filter(number=_whole(number)).first():
         initial |= {"heard": IVR_KIND, "ivr": ivr.pk}
-    if _whole(asked.get("again")):
-        initial |= _initial_again(user, asked)
+    if _whole(given.get("again")):
+        initial |= _initial_again(user, given)
     return initial
 
 
@@ -95,13 +104,13 @@ def _whole(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
-def _initial_again(user: User, asked: dict[str, str]) -> dict[str, Any]:
-    parent = get_object_or_404(CallGroup.objects.visible_to(user), pk=_whole(asked["again"]))
+def _initial_again(user: User, given: dict[str, str]) -> dict[str, Any]:
+    parent = get_object_or_404(CallGroup.objects.visible_to(user), pk=_whole(given["again"]))
     initial: dict[str, Any] = {
         "who": AGAIN,
         "again_group": parent.pk,
-        "again_statuses": asked.get("status", ""),
-        "again_digits": asked.get("digits", ""),
+        "again_statuses": given.get("status", ""),
+        "again_digits": digits_of(given.get("digits", "")),
         "campaign": parent.campaign,
         "traffic": parent.traffic,
         "retries": str(parent.retries),

@@ -14,6 +14,7 @@ from calls.contacts.numbers import pretty
 from calls.contacts.search import search_digits
 from calls.forms.suppression import SuppressionListForm, name_taken
 from calls.models import Suppression, SuppressionList
+from calls.views.asked import searched_by
 from calls.views.contacts import searched
 from calls.views.imports import GET_OR_POST, forget_files, latest_imports
 from calls.views.paging import Page, before, keyset
@@ -21,6 +22,7 @@ from calls.views.people import signed_in
 
 
 @permission_required("calls.view_suppression", raise_exception=True)
+@searched_by("q")
 @require_safe
 def suppression(request: HttpRequest) -> HttpResponse:
     """All suppression lists; or, if digits were searched, the numbers of all of them that begin or end so."""
@@ -40,6 +42,7 @@ def _numbers(request: HttpRequest, query: str, **filters: object) -> Page[Suppre
 
 
 @permission_required("calls.view_suppression", raise_exception=True)
+@searched_by("q")
 @require_safe
 def suppression_list(request: HttpRequest, pk: int) -> HttpResponse:
     """One suppression list and its numbers, newest first."""
