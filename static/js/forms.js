@@ -1,4 +1,4 @@
-// Forms: sent once, live counts under textareas, files dropped on their field.
+// Forms: sent once, live counts under textareas, long lists of choices, files dropped on their field.
 (() => {
   // Sent once. <form data-repeatable> is left alone (a download stays on its page).
   addEventListener("submit", (event) => {
@@ -72,6 +72,29 @@
   for (const output of document.querySelectorAll("output[data-count]")) {
     const field = document.getElementById(output.htmlFor.value);
     if (field) count(field);
+  }
+
+  // A long list of choices has a filter above it. What is chosen stays in sight, whatever is typed.
+  const FEW = 12;
+  for (const filter of document.querySelectorAll("[data-filter]")) {
+    const [typed, output] = filter.children;
+    const labels = [...filter.parentElement.querySelectorAll(".choices label")];
+    const show = () => {
+      const wanted = typed.value.trim().toLowerCase();
+      let shown = 0;
+      for (const label of labels) {
+        const fits = label.textContent.toLowerCase().includes(wanted) || label.control.checked;
+        label.parentElement.hidden = !fits;
+        shown += fits;
+      }
+      output.textContent = wanted && `${shown.toLocaleString("en")} of ${labels.length.toLocaleString("en")} shown`;
+    };
+    filter.hidden = labels.length <= FEW;
+    typed.addEventListener("input", show);
+    typed.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") event.preventDefault(); // it would send the form
+    });
+    show(); // going back, the browser fills in what was typed
   }
 
   // Dropping a file works by itself; this only shows where.

@@ -31,14 +31,21 @@
     fragment.querySelector(":scope > .stale-mark")?.remove();
   };
 
-  // How to find the focused element again in the new fragment: by its id, else as a link or button of the same kind.
-  const selectorOf = (element) => {
-    if (!element || element === document.body) return null;
-    if (element.id) return `#${CSS.escape(element.id)}`;
-    const href = element.getAttribute("href");
-    if (href) return `${element.localName}[href="${CSS.escape(href)}"]`;
-    const label = element.getAttribute("aria-label");
-    return label ? `${element.localName}[aria-label="${CSS.escape(label)}"]` : null;
+  // How to find the focused element again in the new fragment: by its id, address or words, and as which of those.
+  const nameOf = (element) =>
+    element.id || element.getAttribute("href") || element.getAttribute("aria-label") || element.textContent.trim();
+
+  const named = (kind, name) => [...document.querySelectorAll(kind)].filter((element) => nameOf(element) === name);
+
+  const placeOf = (element) => {
+    const kind = element.localName;
+    const name = nameOf(element);
+    return { kind, name, at: named(kind, name).indexOf(element) };
+  };
+
+  const focusOn = ({ kind, name, at }) => {
+    const found = named(kind, name);
+    (found[at] ?? found[0])?.focus({ preventScroll: true });
   };
 
   const keep = (fragment) => {
@@ -46,7 +53,7 @@
     kept = {
       details: [...fragment.querySelectorAll("details[id]")].map((el) => [el.id, el.open]),
       scrolled: scrolled.map((el) => [el.id, el.scrollLeft, el.scrollTop]),
-      focus: fragment.contains(document.activeElement) ? selectorOf(document.activeElement) : null,
+      focus: fragment.contains(document.activeElement) ? placeOf(document.activeElement) : null,
       page: scrollY,
     };
   };
@@ -54,9 +61,7 @@
   const restore = () => {
     for (const [id, open] of kept.details) document.getElementById(id)?.toggleAttribute("open", open);
     for (const [id, left, top] of kept.scrolled) document.getElementById(id)?.scrollTo({ left, top, behavior: "instant" });
-    if (kept.focus && document.activeElement === document.body) {
-      document.querySelector(kept.focus)?.focus({ preventScroll: true });
-    }
+    if (kept.focus && document.activeElement === document.body) focusOn(kept.focus);
     if (scrollY !== kept.page) scrollTo({ top: kept.page, behavior: "instant" });
     kept = null;
   };

@@ -26,6 +26,7 @@ HEAD = """<!doctype html><html lang="en" data-zone="Asia/Kolkata"><title>Page</t
 FRAGMENT = """<section id="part" {trigger}><p id="seen">Refresh {number}</p>
 <details id="more"><summary>More</summary><a href="#there">There</a></details>
 <button type="button" popovertarget="ask">Cancel</button>
+<button type="button" class="twin">Row</button><button type="button" class="twin">Row</button>
 <div id="ask" popover class="dialog"><div class="dialog-footer"><button>Keep</button><button>Do it</button></div></div>
 <pre id="wide" tabindex="0">{long}</pre><p>{long}</p></section>"""
 
@@ -140,6 +141,13 @@ class TestPolling:
         assert page.evaluate("document.querySelector('#more').open")
         assert page.evaluate("document.activeElement.textContent") == "There"
         assert page.evaluate("[scrollY, document.querySelector('#wide').scrollLeft]") == [120, 300]
+
+    @pytest.mark.parametrize("which", ["[popovertarget]", "summary", ".twin:nth-of-type(3)"])
+    def test_keeps_the_focus_by_words(self, page: Page, site: Site, which: str) -> None:
+        page.goto(site.address)
+        page.focus(which)
+        more_refreshes(page)
+        assert page.evaluate("which => document.activeElement === document.querySelector(which)", which)
 
     def test_keeps_closed_what_was_closed(self, page: Page, site: Site) -> None:
         page.goto(site.address)
@@ -283,6 +291,39 @@ class TestForms:
         page.fill("#n", "020 7946 0999")
         page.fill("#n", text)
         expect(page.locator("output")).to_have_text(said)
+
+    CHOICES = (
+        '<form method="post" action="/done"><fieldset>'
+        '<div data-filter hidden><input type="search"><output></output></div><div class="choices"><div>{}</div></div>'
+        "</fieldset><button>Send</button></form>"
+    )
+    CHOICE = '<div><label><input type="checkbox" name="groups" value="{0}"> Pune {0}</label></div>'
+
+    def test_a_long_list_of_choices_shows_what_fits_and_what_is_chosen(self, page: Page, site: Site) -> None:
+        site.page = self.CHOICES.format("".join(map(self.CHOICE.format, range(1, 31))))
+        page.goto(site.address)
+        page.check("text='Pune 7'")
+        page.fill("[type=search]", " puNE 2")
+        shown = [f"Pune {n}" for n in (2, 7, *range(20, 30))]
+        expect(page.locator(".choices label:visible")).to_have_text(shown)
+        expect(page.locator("output")).to_have_text("12 of 30 shown")
+        page.keyboard.press("Enter")  # a filter is no form
+        page.check("text='Pune 29'")
+        page.fill("[type=search]", "nothing")
+        expect(page.locator(".choices label:visible")).to_have_text(["Pune 7", "Pune 29"])
+        page.fill("[type=search]", "")
+        expect(page.locator(".choices label:visible")).to_have_count(30)
+        expect(page.locator("output")).to_have_text("")
+        page.fill("[type=search]", "13")
+        page.click("text=Send")
+        page.wait_for_selector("text=Done")
+        assert site.posted == [b"groups=7&groups=29"]
+
+    def test_a_short_list_of_choices_needs_no_filter(self, page: Page, site: Site) -> None:
+        site.page = self.CHOICES.format("".join(map(self.CHOICE.format, range(1, 13))))
+        page.goto(site.address)
+        expect(page.locator(".choices label:visible")).to_have_count(12)
+        expect(page.locator("[type=search]")).to_be_hidden()
 
     def test_characters_are_counted_from_the_start(self, page: Page, site: Site) -> None:
         site.page = (
