@@ -4,6 +4,7 @@ The jobs are named, not imported: :mod:`calls.tasks`, which runs them, builds on
 through Django's connection even by a worker, whose own connection would make them visible before the rows are.
 """
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Unpack
 
@@ -22,7 +23,7 @@ from calls.models import Batch, BatchState, Callback, CallbackState, CallGroup, 
 # A job keeps all later ones with its lock back until it has run, whenever that is.
 SOONER_SQL = """
     UPDATE procrastinate_jobs SET scheduled_at = least(coalesce(scheduled_at, now()), %s)
-    WHERE lock = %s AND status = 'todo'
+    WHERE lock = ANY(%s) AND status = 'todo' RETURNING lock
 """
 
 SOMEBODY_WAITS = 10
@@ -36,9 +37,8 @@ def _job(task: str, **options: Unpack[ConfigureTaskOptions]) -> JobDeferrer:
 def hand_over_later(call_group_id: int, at: datetime) -> None:
     """Defer the jobs that hand over this call group's batches and follow its calls, from `at` (aware) on."""
     pending = Batch.objects.filter(call_group=call_group_id, state=BatchState.PENDING)
-    for lane in range(pending[: settings.CARRIER_CONNECTIONS].count()):
-        hand_over_lane_later(call_group_id, lane, at)
-    follow_later(call_group_id, at)
+    lanes = range(pending[: settings.CARRIER_CONNECTIONS].count())
+    _by(at, *(_lane(call_group_id, lane, at) for lane in lanes), _follow(call_group_id, at))
 
 
 def hand_over_new_later(group: CallGroup, at: datetime, batches: int) -> None:
@@ -50,20 +50,16 @@ def hand_over_new_later(group: CallGroup, at: datetime, batches: int) -> None:
     # Small requests that one after the other are listed in one call group take turns.
     first = group.total + group.total // MAX_CALLS
     chosen = [(first + i) % lanes for i in range(min(batches, lanes))]
+    jobs = [*(_lane(group.pk, lane, at) for lane in chosen), _follow(group.pk, at)]
     if group.total:
-        for lane in chosen:
-            hand_over_lane_later(group.pk, lane, at)
-        follow_later(group.pk, at)
+        _by(at, *jobs)
     else:
-        jobs = [_lane(group.pk, lane, at) for lane in chosen]
-        JobManager(DjangoConnector()).batch_defer_jobs([*jobs, _follow(group.pk, at)])
+        JobManager(DjangoConnector()).batch_defer_jobs(jobs)
 
 
 def hand_over_lane_later(call_group_id: int, lane: int, at: datetime) -> None:
     """Defer the job of one lane (see :mod:`calls.dialing.handover`); one that waits comes sooner if need be."""
-    job = _lane(call_group_id, lane, at)
-    if not _comes_by(job, at):
-        JobManager(DjangoConnector()).defer_job(job)
+    _by(at, _lane(call_group_id, lane, at))
 
 
 def _lane(call_group_id: int, lane: int, at: datetime) -> Job:
@@ -74,21 +70,19 @@ def _lane(call_group_id: int, lane: int, at: datetime) -> Job:
 
 def follow_later(call_group_id: int, at: datetime) -> None:
     """Defer the job that asks the carrier about this call group; one that waits comes sooner if need be."""
-    job = _follow(call_group_id, at)
-    if _comes_by(job, at):
-        return
-    try:
-        with transaction.atomic():
-            JobManager(DjangoConnector()).defer_job(job)
-    except AlreadyEnqueued:
-        pass
+    _by(at, _follow(call_group_id, at))
 
 
-def _comes_by(job: Job, at: datetime) -> bool:
-    """Let the job with the same lock that waits, if there is one, run at `at` (aware) at the latest."""
+def _by(at: datetime, *jobs: Job) -> None:
+    """Let a job with each of their locks run at `at` (aware) at the latest: the one that waits, or this new one."""
     with connection.cursor() as cursor:
-        cursor.execute(SOONER_SQL, [at, job.lock])
-        return bool(cursor.rowcount)
+        cursor.execute(SOONER_SQL, [at, [job.lock for job in jobs]])
+        waiting = {lock for (lock,) in cursor.fetchall()}
+    for job in jobs:
+        if job.lock not in waiting:
+            # One with a queueing lock may be deferred by somebody else just now.
+            with suppress(AlreadyEnqueued), transaction.atomic():
+                JobManager(DjangoConnector()).defer_job(job)
 
 
 def _follow(call_group_id: int, at: datetime) -> Job:
