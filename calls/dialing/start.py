@@ -227,7 +227,7 @@ def _call_group(
         traffic=options.traffic,
         campaign=options.campaign,
         play=options.play,
-        opt_out_key=IVR.objects.opt_out_key(options.play),
+        opt_out_keys=IVR.objects.opt_out_key(options.play),
         message=options.message,
         retries=options.retries,
         newgroup=options.newgroup,

@@ -287,12 +287,12 @@ class Migration(migrations.Migration):
                 ("campaign", models.CharField(blank=True, max_length=100)),
                 ("play", models.CharField(blank=True, help_text="`123.sound` or `1234.ivr`.", max_length=30)),
                 (
-                    "opt_out_key",
+                    "opt_out_keys",
                     models.CharField(
                         blank=True,
                         db_default="",
-                        help_text="That of the IVR when these calls were started.",
-                        max_length=1,
+                        help_text="Those that the IVR had since these calls were started.",
+                        max_length=12,
                     ),
                 ),
                 ("message", models.TextField(blank=True)),
@@ -1661,13 +1661,29 @@ class Migration(migrations.Migration):
             trigger=pgtrigger.compiler.Trigger(
                 name="suppress_at_once",
                 sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func="\n    IF NOT EXISTS (SELECT FROM new_rows WHERE digits <> '' OR status = 'DND') THEN\n        RETURN NULL;\n    END IF;\n    WITH found AS MATERIALIZED (\n        SELECT c.number, c.call_group_id, c.n, 'opt_out' AS role,\n            'Pressed ' || k.key || ' in ' || g.play || ', which means: call me no more.' AS reason\n        FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id JOIN calls_callgroup AS g ON g.id = c.call_group_id\n        LEFT JOIN calls_ivr AS i ON g.play = i.number || '.ivr'\n        CROSS JOIN LATERAL (VALUES (g.opt_out_key), (i.opt_out_key)) AS k (key)\n        WHERE c.digits <> o.digits AND k.key <> '' AND strpos(c.digits, k.key) > 0\n        UNION ALL\n        SELECT c.number, c.call_group_id, c.n, 'carrier', 'The carrier reports it as DND.'\n        FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id\n        WHERE c.status = 'DND' AND o.status <> 'DND' AND c.handed_over_at IS NOT NULL\n    ), list AS MATERIALIZED (\n        SELECT id, role FROM calls_suppressionlist WHERE role IN ('opt_out', 'carrier') AND EXISTS (SELECT FROM found)\n        ORDER BY id FOR NO KEY UPDATE\n    )\n    INSERT INTO calls_suppression (list_id, number, reason, source, added_at)\n    SELECT list.id, found.number, found.reason, 'call ' || found.call_group_id || '-' || found.n, clock_timestamp()\n    FROM found JOIN list ON list.role = found.role\n    WHERE found.number ~ '^[+][0-9]{7,15}$'\n    ON CONFLICT (number, list_id) DO NOTHING;\n    RETURN NULL;\n",
-                    hash="ffe1aeb65574185896542790f8ebdda1a49c847f",
+                    func="\n    IF NOT EXISTS (SELECT FROM new_rows WHERE digits <> '' OR status = 'DND') THEN\n        RETURN NULL;\n    END IF;\n    WITH found AS MATERIALIZED (\n        SELECT c.number, c.call_group_id, c.n, 'opt_out' AS role,\n            'Pressed ' || k.key || ' in ' || g.play || ', which means: call me no more.' AS reason\n        FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id JOIN calls_callgroup AS g ON g.id = c.call_group_id\n        LEFT JOIN calls_ivr AS i ON g.play = i.number || '.ivr'\n        CROSS JOIN LATERAL regexp_split_to_table(concat(g.opt_out_keys, i.opt_out_key), '') AS k (key)\n        WHERE c.digits <> o.digits AND k.key <> '' AND strpos(c.digits, k.key) > 0\n        UNION ALL\n        SELECT c.number, c.call_group_id, c.n, 'carrier', 'The carrier reports it as DND.'\n        FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id\n        WHERE c.status = 'DND' AND o.status <> 'DND' AND c.handed_over_at IS NOT NULL\n    ), list AS MATERIALIZED (\n        SELECT id, role FROM calls_suppressionlist WHERE role IN ('opt_out', 'carrier') AND EXISTS (SELECT FROM found)\n        ORDER BY id FOR NO KEY UPDATE\n    )\n    INSERT INTO calls_suppression (list_id, number, reason, source, added_at)\n    SELECT list.id, found.number, found.reason, 'call ' || found.call_group_id || '-' || found.n, clock_timestamp()\n    FROM found JOIN list ON list.role = found.role\n    WHERE found.number ~ '^[+][0-9]{7,15}$'\n    ON CONFLICT (number, list_id) DO NOTHING;\n    RETURN NULL;\n",
+                    hash="6bf40c3975f92d74f2985b652b54fb388bb1f448",
                     level="STATEMENT",
                     operation="UPDATE",
                     pgid="pgtrigger_suppress_at_once_2216d",
                     referencing="REFERENCING OLD TABLE AS old_rows  NEW TABLE AS new_rows ",
                     table="calls_call",
+                    when="AFTER",
+                ),
+            ),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="ivr",
+            trigger=pgtrigger.compiler.Trigger(
+                name="opt_out_keys",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    condition='WHEN (NEW."opt_out_key" > \'\')',
+                    func="\n    UPDATE calls_callgroup SET opt_out_keys = opt_out_keys || NEW.opt_out_key\n    WHERE ended_at IS NULL AND play = NEW.number || '.ivr' AND strpos(opt_out_keys, NEW.opt_out_key) = 0;\n    RETURN NULL;\n",
+                    hash="6d1db5c7e0daeb905922141a7731dc556da8f14f",
+                    level="ROW",
+                    operation='INSERT OR UPDATE OF "opt_out_key"',
+                    pgid="pgtrigger_opt_out_keys_091c7",
+                    table="calls_ivr",
                     when="AFTER",
                 ),
             ),

@@ -71,8 +71,8 @@ class CallGroup(models.Model):
     traffic = models.CharField("traffic type", max_length=15, choices=Traffic, default=Traffic.PROMOTIONAL)
     campaign = models.CharField(max_length=100, blank=True)
     play = models.CharField(max_length=30, blank=True, help_text="`123.sound` or `1234.ivr`.")
-    opt_out_key = models.CharField(
-        max_length=1, blank=True, db_default="", help_text="That of the IVR when these calls were started."
+    opt_out_keys = models.CharField(
+        max_length=12, blank=True, db_default="", help_text="Those that the IVR had since these calls were started."
     )
     message = models.TextField(blank=True)
     retries = models.PositiveSmallIntegerField(default=0)
@@ -346,7 +346,7 @@ SUPPRESS_SQL = """
             'Pressed ' || k.key || ' in ' || g.play || ', which means: call me no more.' AS reason
         FROM new_rows AS c JOIN old_rows AS o ON o.id = c.id JOIN calls_callgroup AS g ON g.id = c.call_group_id
         LEFT JOIN calls_ivr AS i ON g.play = i.number || '.ivr'
-        CROSS JOIN LATERAL (VALUES (g.opt_out_key), (i.opt_out_key)) AS k (key)
+        CROSS JOIN LATERAL regexp_split_to_table(concat(g.opt_out_keys, i.opt_out_key), '') AS k (key)
         WHERE c.digits <> o.digits AND k.key <> '' AND strpos(c.digits, k.key) > 0
         UNION ALL
         SELECT c.number, c.call_group_id, c.n, 'carrier', 'The carrier reports it as DND.'
@@ -365,7 +365,7 @@ SUPPRESS_SQL = """
 """
 """Suppress at once who pressed the opt-out key of an IVR, and whom the carrier reports as DND.
 
-Both the key that the IVR had when the calls were started and the one that it has today opt out.
+Each key that the IVR had from the start of the calls to their end opts out, and the one that it has today.
 
 Both lists are locked first: whoever changes suppression lists does that, so that two never wait for each other. Where
 nobody is suppressed, nobody waits.

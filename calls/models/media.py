@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pgtrigger
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
@@ -99,6 +100,14 @@ class Sound(Reference):
             transaction.on_commit(lambda: storage.delete(old))
 
 
+OPT_OUT_KEYS_SQL = """
+    UPDATE calls_callgroup SET opt_out_keys = opt_out_keys || NEW.opt_out_key
+    WHERE ended_at IS NULL AND play = NEW.number || '.ivr' AND strpos(opt_out_keys, NEW.opt_out_key) = 0;
+    RETURN NULL;
+"""
+"""Who hears the IVR from now on is told of this key, whatever the key is by the time that the carrier reports it."""
+
+
 class IVR(Reference):
     """Reference to an IVR flow that the carrier runs, with the meaning of its keys."""
 
@@ -116,6 +125,15 @@ class IVR(Reference):
 
     class Meta(Reference.Meta):
         verbose_name = "IVR"
+        triggers = [
+            pgtrigger.Trigger(
+                name="opt_out_keys",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert | pgtrigger.UpdateOf("opt_out_key"),
+                condition=pgtrigger.Q(new__opt_out_key__gt=""),
+                func=OPT_OUT_KEYS_SQL,
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.reference} {self.name}"

@@ -153,5 +153,5 @@ def _suppressed(group: CallGroup, call: Call) -> Suppression | None:
 
 
 def _opts_out(group: CallGroup, digits: str) -> bool:
-    """Whether the opt-out key of the IVR, as it was when the calls were started or is today, is among those pressed."""
-    return any(key and key in digits for key in (group.opt_out_key, IVR.objects.opt_out_key(group.play)))
+    """Whether an opt-out key that the IVR had since the calls were started is among those pressed."""
+    return any(key in digits for key in group.opt_out_keys + IVR.objects.opt_out_key(group.play))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from calls.carriers.base import Report
 from calls.dialing import handover, progress
@@ -89,7 +90,7 @@ def rung(operator: User, monkeypatch: pytest.MonkeyPatch) -> CallGroup:
     """Calls at the carrier, started while 9 opted out."""
     use(Carrier(), monkeypatch)
     make_ivr(77, opt_out_key="9")
-    group = make_call_group(operator, ["+442079460001", "+442079460002"], play="77.ivr")
+    group = make_call_group(operator, [number(n) for n in range(1, 6)], play="77.ivr")
     handover.hand_over(group.pk, 0)
     return group
 
@@ -109,6 +110,32 @@ def test_another_key_opts_out_meanwhile(rung: CallGroup, digits: str) -> None:
     told(rung, pressed(rung, 1, digits), pressed(rung, 2, "7"))
     assert [row[0] for row in on(ListRole.OPT_OUT)] == [number(1)]
     assert of_role(ListRole.OPT_OUT).size == 1
+
+
+@pytest.mark.django_db
+def test_each_key_that_opted_out_meanwhile_counts(rung: CallGroup) -> None:
+    for key in ("8", "", "7"):
+        ivr = IVR.objects.get()
+        ivr.opt_out_key = key
+        references.change(ivr, ["name", "keys", "opt_out_key"])
+    references.lock_for_removal(IVR.objects.get()).delete()
+    make_ivr(77, opt_out_key="5")  # the carrier has it all the time
+    told(rung, *(pressed(rung, n, key) for n, key in enumerate("98765", 1)))
+    assert [row[0] for row in on(ListRole.OPT_OUT)] == [number(n) for n in (1, 2, 3, 5)]
+    rung.refresh_from_db()
+    assert rung.opt_out_keys == "9875"
+
+
+@pytest.mark.django_db
+def test_keys_of_other_ivrs_and_of_later_times_do_not_count(operator: User, rung: CallGroup) -> None:
+    make_ivr(78, opt_out_key="8")
+    other = group_of(operator, {"COMPLETED": 1}, play="77.ivr", ended_at=timezone.now())
+    IVR.objects.filter(number=77).update(opt_out_key="7")
+    told(rung, pressed(rung, 1, "8"))
+    assert on(ListRole.OPT_OUT) == []
+    for group, keys in ((rung, "97"), (other, "")):
+        group.refresh_from_db()
+        assert group.opt_out_keys == keys
 
 
 @pytest.mark.django_db

@@ -233,7 +233,7 @@ def test_who_opted_out_or_is_dnd(client: Client, asha: User) -> None:
     for page in pages[2:]:
         assert "on the suppression list" not in page
     IVR.objects.all().delete()
-    CallGroup.objects.update(opt_out_key="9")  # as it was at the start
+    CallGroup.objects.update(opt_out_keys="9")  # as it was at the start
     assert "This person opted out" in client.get(f"/call-groups/{group.pk}/calls/1/").text
     Suppression.objects.all().delete()  # taken off again
     assert "opted out" not in client.get(f"/call-groups/{group.pk}/calls/1/").text
