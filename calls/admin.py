@@ -121,15 +121,13 @@ admin.site.register(
 admin.site.register(
     Contact,
     ReadOnly,
-    list_display=["number", "name", "group_id", "created_at"],
-    search_fields=["number__startswith"],
+    list_display=["number", "name", "group_id", "created_at"],  # no search: numbers would be in addresses
 )
 admin.site.register(
     Suppression,
     ReadOnly,
     list_display=["number", "reason", "source", "added_by", "added_at"],
     list_select_related=["added_by"],
-    search_fields=["number__startswith"],
 )
 admin.site.register(
     SuppressionList,
@@ -179,7 +177,7 @@ admin.site.register(
     ReadOnly,
     list_display=["obd_id", "number", "status", "word", "carrier_id", "created_at", "ended_at"],
     list_filter=["status"],
-    search_fields=["number__startswith", "call_group__id__exact"],
+    search_fields=["call_group__id__exact"],
 )
 admin.site.register(
     Callback,
@@ -202,7 +200,7 @@ class AuditAdmin(ReadOnly):
     list_display = ["timestamp", "actor", "action", "content_type", "object_repr", "remote_addr"]
     list_select_related = ["actor", "content_type"]
     list_filter = ["action"]
-    search_fields = ["object_pk__exact", "object_repr", "actor__username"]
+    search_fields = ["object_pk__exact", "actor__username"]
     fields = ["timestamp", "actor", "action", "content_type", "object_pk", "object_repr", "changes_text", "remote_addr"]
 
     @admin.display(description="Changes")

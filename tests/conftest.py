@@ -40,6 +40,7 @@ if "DATABASE_URL" not in os.environ:
     databases.drop_leftovers(os.environ["DATABASE_URL"])
 
 from django.conf import settings as django_settings  # noqa: E402 - reads DATABASE_URL
+from django.db import connection  # noqa: E402 - as above
 
 _database = django_settings.DATABASES["default"]
 _database["TEST"] = _database.get("TEST", {}) | {"NAME": f"{databases.PREFIX}{os.getpid()}"}
@@ -86,8 +87,6 @@ def no_job_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue("transactional_db")  # and so before it
     yield
     if commits:
-        from django.db import connection
-
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM procrastinate_jobs")
 

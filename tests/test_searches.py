@@ -145,6 +145,16 @@ def test_an_address_that_somebody_wrote_still_works(web: Client, name: str) -> N
     assert set(rows_of(page)) == {WANTED}
 
 
+@pytest.mark.parametrize("page", ["/evidence/", "/calling-rules/"])
+def test_other_pages_say_what_is_forgotten_too(web: Client, page: str) -> None:
+    assert FORGOTTEN in web.get(f"{page}?about=nothing").content.decode()
+    assert FORGOTTEN not in web.get(page).content.decode()
+
+
+def test_groups_are_searched_by_their_names_in_the_address(web: Client) -> None:
+    assert [row.name for row in web.get("/contact-groups/?q=fri&about=nothing").context["page"].rows] == ["Friends"]
+
+
 def test_a_wrong_search_is_still_there(web: Client) -> None:
     _, page = search(web, LISTS["calls"], "nobody", campaign="Spring", since="2026-13-01")
     html = page.content.decode()
@@ -189,7 +199,7 @@ def test_a_fragment_refreshes_itself_with_its_search(web: Client) -> None:
         session.flush()
         other = client_for(User.objects.get(username="boss"))
         forgotten = other.get(poll.replace("&amp;", "&"), headers=headers)
-        assert forgotten["HX-Redirect"] == address, "the whole page, which says why"
+        assert forgotten["HX-Refresh"] == "true", "the whole page, which says why"
         web.force_login(User.objects.get(username="boss"))
 
 

@@ -149,7 +149,8 @@ def work(export: Export) -> None:
     name = f"{FOLDER}/{export.pk}-{secrets.token_hex(8)}.{export.format}"
     try:
         with _scratch() as file, _progress(export) as tick, _full_disk():
-            rows = write(table_of(export).content(), export.format, file, tick)
+            table = table_of(export)
+            rows = write(table.content(), export.format, file, tick)
             size = file.tell()
             file.seek(0)
             _storage().save(name, File(file))
@@ -166,7 +167,10 @@ def work(export: Export) -> None:
             _fail(export, name, BUG)
         raise
     else:
+        # Since it was asked for, its maker may have been allowed to see more.
+        parameters = export.parameters | {"of_everybody": table.of_everybody}
         done: dict[str, Any] = {"state": ExportState.DONE, "file": name, "size": size, "done": rows}
+        done["parameters"] = parameters
         if not exports.filter(state=ExportState.RUNNING).update(**done, ended_at=timezone.now()):
             _storage().delete(name)  # cancelled at the last moment, or another try was faster
 

@@ -175,7 +175,10 @@ class StartForm(forms.Form):
         field: Any = self.fields[name]
         field.queryset = rows
         chosen = self._chosen(name)
-        listed = [*rows.filter(pk__in=chosen), *rows.exclude(pk__in=chosen)[:LISTED]]
+        others = list(rows.exclude(pk__in=chosen)[: LISTED + 1])
+        if len(others) > LISTED:
+            field.help_text = f"The first {LISTED} are listed here. Start calls with another one from its own page."
+        listed = [*rows.filter(pk__in=chosen), *others[:LISTED]]
         blank = [("", field.empty_label)] if field.empty_label else []
         field.widget.choices = blank + [(row.pk, _label(row)) for row in listed]
 

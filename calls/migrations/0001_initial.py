@@ -1677,7 +1677,7 @@ class Migration(migrations.Migration):
             trigger=pgtrigger.compiler.Trigger(
                 name="opt_out_keys",
                 sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition='WHEN (NEW."opt_out_key" > \'\')',
+                    condition="WHEN (NEW.\"opt_out_key\" > '')",
                     func="\n    UPDATE calls_callgroup SET opt_out_keys = opt_out_keys || NEW.opt_out_key\n    WHERE ended_at IS NULL AND play = NEW.number || '.ivr' AND strpos(opt_out_keys, NEW.opt_out_key) = 0;\n    RETURN NULL;\n",
                     hash="6d1db5c7e0daeb905922141a7731dc556da8f14f",
                     level="ROW",

@@ -11,7 +11,7 @@ from typing import Concatenate, ParamSpec
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
-from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.http import HttpResponseClientRefresh
 
 P = ParamSpec("P")
 
@@ -42,8 +42,14 @@ def keep(request: HttpRequest, typed: Mapping[str, str]) -> str:
 
 
 def kept(request: HttpRequest) -> dict[str, str] | None:
-    """What the address of this request stands for (parameter `about`); None if that is nothing, or forgotten."""
-    found: dict[str, str] | None = request.session.get(KEY, {}).get(request.GET.get("about", ""))
+    """What the address of this request stands for (parameter `about`); None if that is nothing, or forgotten.
+
+    The page says so where it is forgotten.
+    """
+    token = request.GET.get("about", "")
+    found: dict[str, str] | None = request.session.get(KEY, {}).get(token)
+    if token and found is None:
+        messages.error(request, FORGOTTEN)
     return found
 
 
@@ -103,7 +109,7 @@ def _address(request: HttpRequest, personal: tuple[str, ...]) -> str:
 def _without(request: HttpRequest, error: Forgotten) -> HttpResponse:
     """Go to the list without its search; a fragment that refreshes itself takes its whole page along."""
     if getattr(request, "htmx", False):
-        return HttpResponseClientRedirect(request.htmx.current_url_abs_path or request.path)  # type: ignore[attr-defined]
+        return HttpResponseClientRefresh()
     query = request.GET.copy()
     for name in ("about", "after", "before"):
         query.pop(name, None)

@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Model, Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
@@ -33,7 +33,11 @@ M = TypeVar("M", bound=Model)
 
 def searched(request: HttpRequest) -> str:
     """What was typed into the search box, without what PostgreSQL can't read. Raises Forgotten."""
-    return whole_query(request).get("q", "").replace("\0", "").strip()[:SEARCH_LENGTH]
+    return _typed(whole_query(request))
+
+
+def _typed(query: QueryDict) -> str:
+    return query.get("q", "").replace("\0", "").strip()[:SEARCH_LENGTH]
 
 
 # --- Contact groups ------------------------------------------------------------------------------------------------
@@ -43,7 +47,7 @@ def searched(request: HttpRequest) -> str:
 @require_safe
 def contact_groups(request: HttpRequest) -> HttpResponse:
     """The contact groups that this user may use, newest first."""
-    query = searched(request)
+    query = _typed(request.GET)
     rows = _with_name(ContactGroup.objects.visible_to(request.user), query).select_related("created_by")
     return render(request, "contacts/groups.html", {"page": keyset(rows, request, "-id"), "query": query})
 

@@ -51,6 +51,19 @@ def test_each_table_can_be_looked_into(boss: Client, table: str) -> None:
     assert boss.get(reverse(f"admin:{table}_add")).status_code == 403
 
 
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("typed", ["abc", "+442079460001", "9" * 30, "%00"])
+def test_no_search_fails(boss: Client, table: str, typed: str) -> None:
+    assert boss.get(f"{reverse(f'admin:{table}_changelist')}?q={typed.replace('+', '%2B')}").status_code in {200, 302}
+
+
+def test_nobody_is_searched_for_by_number() -> None:
+    """The search of Django's admin puts what was typed into the address."""
+    fields = {field for each in admin.site._registry.values() for field in each.search_fields}
+    assert fields
+    assert not [field for field in fields if "number" in field or "repr" in field]
+
+
 @pytest.mark.usefixtures("_rows")
 def test_the_tables_of_the_test_have_rows() -> None:
     assert CallRequest.objects.exists()

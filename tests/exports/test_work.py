@@ -453,6 +453,22 @@ def test_old_ones_are_deleted_with_their_files(web: Client, group: CallGroup) ->
     assert entries() == []
 
 
+def test_what_its_maker_could_see_when_it_was_written_counts(
+    web: Client, asha: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calls.views.exports.EXPORT_INLINE", 2)
+    group_of(asha, {"COMPLETED": 3})
+    group_of(make_user("operator", "ravi"), {"COMPLETED": 3})
+    User.objects.update(sees_all_calls=False)
+    export(web, "calls")
+    asked = Export.objects.get()
+    User.objects.update(sees_all_calls=True)
+    work.work(asked)
+    assert len(rows_of(web.get(f"/exports/{asked.pk}/file/"))) == 7
+    User.objects.update(sees_all_calls=False)
+    assert web.get(f"/exports/{asked.pk}/file/").status_code == 404
+
+
 def test_files_that_are_nobodys_are_deleted(web: Client, group: CallGroup) -> None:
     row = done(asked(web, group))
     stray, fresh = (default_storage.save(f"exports/{name}.csv", ContentFile(b"half of")) for name in ("a", "b"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import django_htmx
 import pytest
 from django.conf import settings
+from django.template.loader import render_to_string
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 SOURCES = {
@@ -257,6 +258,21 @@ class TestForms:
         }""")
         page.wait_for_selector("text=Done")
         assert site.posted == [b"campaign=Reminders&step=confirm"]
+
+    def test_both_formats_of_an_export_can_be_fetched(
+        self, page: Page, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def download(answer: Answer) -> None:
+            answer.server.posted.append(answer.rfile.read(int(answer.headers["Content-Length"])))
+            answer.send(200, b"a", "application/octet-stream")  # which is no page
+
+        monkeypatch.setattr(Answer, "do_POST", download)
+        site.page = render_to_string("components/export_buttons.html", {"kind": "calls"})
+        page.goto(site.address)
+        for kind in ("csv", "xlsx"):
+            with page.expect_download():
+                page.click(f"button[value={kind}]")
+        assert [body.rpartition(b"=")[2] for body in site.posted] == [b"csv", b"xlsx"]
 
     def test_the_button_says_that_it_is_busy_and_works_again_after_going_back(self, page: Page, site: Site) -> None:
         site.page = self.FORM.format(self.BUTTON)

@@ -544,3 +544,6 @@ def test_more_rows_than_are_listed_can_still_be_chosen(operator: User) -> None:
     choices: Any = form.fields["sound"].widget
     assert len(list(choices.choices)) == LISTED + 2
     assert sound.pk in dict(choices.choices)
+    for name in ("sound", "groups"):
+        assert f"The first {LISTED} are listed here." in form.fields[name].help_text
+    assert not form.fields["ivr"].help_text
