@@ -121,6 +121,7 @@ def claim(call_group_id: int, lane: int) -> tuple[Batch, Order] | None:
         group = locked(call_group_id)
         if group.state != GroupState.RUNNING:
             return None
+        steer.end_old_override(group, timezone.now())
         carrier = get_carrier(group.carrier)
         rules.lock_counts(group, carrier)
         now = timezone.now()  # not before the locks, for which this may have waited long
@@ -237,6 +238,7 @@ def _may_repeat(group: CallGroup, batch: Batch, now: datetime) -> rules.Rules | 
 def _claim_again(batch: Batch) -> bool:
     with transaction.atomic():
         group = locked(batch.call_group_id)
+        steer.end_old_override(group, timezone.now())
         rules.lock_counts(group, get_carrier(group.carrier))
         batch.refresh_from_db()
         now = timezone.now()

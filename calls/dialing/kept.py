@@ -34,8 +34,8 @@ def kept(group: CallGroup) -> QuerySet[Batch]:
 
 
 def can_override(group: CallGroup) -> bool:
-    """Whether calling hours keep calls of it that are still to be made."""
-    return not group.ended_at and group.state != GroupState.CANCELLED and kept(group).exists()
+    """Whether calling hours keep calls of it that would be made now."""
+    return not group.ended_at and group.state == GroupState.RUNNING and kept(group).exists()
 
 
 def kept_places(group: CallGroup, now: datetime) -> list[KeptThere]:

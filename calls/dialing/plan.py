@@ -239,6 +239,7 @@ def _drop_capped(checks: Rules, step: dict[str, Any], places: Collection[str]) -
         "since": [since for since, _ in days],
         "until": [until for _, until in days],
         "gap": checks.gap,
+        "queues": bool(checks.cps),
         "but": NO_GROUP,
         "attempts": checks.attempts,
         "cap": checks.rule.cap,

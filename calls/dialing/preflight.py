@@ -78,7 +78,7 @@ def _warnings(request: CallRequest, options: Options, openings: _Openings) -> It
             "It keeps calling hours by its own clock, not by those where people are."
         )
     if options.waits == Waits.CARRIER and (options.schedule_time or options.delay):
-        yield "The carrier waits for the start: the calls are handed over at once and can't be cancelled then."
+        yield from _about_handed_over_at_once(openings)
     yield from _about_audio(options)
     yield from _about_no_result(options)
     if request.parent and (earlier := last_again(request.parent)):
@@ -140,6 +140,14 @@ def _is_too_long(options: Options, openings: _Openings, place: str, opens: datet
     needs = checks.span + checks.dialling(sum(openings.calls.values()))
     lasts = max(takes(openings.calls[place], options.retries), needs)
     return checks.rule.next_opening(place, opens, lasts, checks.queue_at(opens)) != opens
+
+
+def _about_handed_over_at_once(openings: _Openings) -> Iterator[str]:
+    """That the carrier has the calls before they ring; not those that calling hours keep here."""
+    held = len(openings.kept) + len(openings.never)
+    if held < len(openings.calls):
+        which = "the calls that it may make then" if held else "the calls"
+        yield f"The carrier waits for the start: {which} are handed over at once and can't be cancelled then."
 
 
 def _about_attempts(options: Options, checks: Rules) -> Iterator[str]:

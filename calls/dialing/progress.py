@@ -191,10 +191,18 @@ def record(call_group_id: int, reports: Iterable[Report], source: str, since: da
             pairs = _pairs(group, chunk, since)
             _settle_by_evidence(group, [call for call, _ in pairs if call.status == Status.UNCONFIRMED])
             changed += write([_change(call, report) for call, report in pairs], source)
+            for call, report in _pairs(group, [each for each in chunk if each.digits], since, FINAL):
+                if report.digits[:MOST_KEYS] not in call.digits:
+                    _learn_keys(call, report.digits[:MOST_KEYS])
     return changed
 
 
-def _pairs(group: CallGroup, reports: Iterable[Report], since: datetime) -> list[tuple[Call, Report]]:
+def _pairs(
+    group: CallGroup,
+    reports: Iterable[Report],
+    since: datetime,
+    statuses: Collection[Status] = (*AT_CARRIER, Status.SENDING),
+) -> list[tuple[Call, Report]]:
     """The open calls of the call group that are reported about, each with its report.
 
     Our OBD ID tells a call by itself. Else the number does, and where the carrier lists several calls to it, which
@@ -209,7 +217,7 @@ def _pairs(group: CallGroup, reports: Iterable[Report], since: datetime) -> list
         elif not report.obd_id:
             by_number[report.number].append(report)
     calls = Call.objects.filter(
-        Q(n__in=by_n) | Q(number__in=by_number), call_group=group, status__in=[*AT_CARRIER, Status.SENDING]
+        Q(n__in=by_n) | Q(number__in=by_number), call_group=group, status__in=statuses
     ).order_by("n")
     found = ((call, by_n.get(call.n) or _best(call, by_number[call.number], since)) for call in calls)
     return [(call, report) for call, report in found if report]

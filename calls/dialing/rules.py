@@ -36,12 +36,14 @@ RINGS_SQL = """
             THEN greatest(c.handed_over_at, coalesce(g.schedule_time, c.handed_over_at) + g.delay * interval '1 second')
             ELSE c.handed_over_at END AS at) AS first_ring
     WHERE c.rings > 0 AND g.id <> %(but)s
-        AND first_ring.at < n.until AND first_ring.at + g.retries * %(gap)s * interval '1 second' >= n.since
+        AND first_ring.at < n.until AND greatest(first_ring.at + g.retries * %(gap)s * interval '1 second',
+            CASE WHEN %(queues)s THEN coalesce(c.answered_at, c.ended_at, 'infinity') END) >= n.since
     GROUP BY {key}
 """
 """How often numbers `n` ring between `n.since` and `n.until`, or may yet, by all call groups but one.
 
-A call counts on each day that it may ring on.
+A call counts on each day that it may ring on: where the carrier lets calls wait until it can dial them, it may ring
+until it is known to be over.
 """
 
 NUMBERS_SQL = """
@@ -170,7 +172,7 @@ class Rules:
         """
         since, until = self.day(place)
         parameters: dict[str, Any] = {"numbers": list(numbers), "since": since, "until": until}
-        parameters |= {"gap": self.gap, "but": but}
+        parameters |= {"gap": self.gap, "queues": bool(self.cps), "but": but}
         with connection.cursor() as cursor:
             cursor.execute(RINGS_SQL.format(key="n.number", numbers=NUMBERS_SQL), parameters)
             return {number: int(rings) for number, rings in cursor.fetchall()}
@@ -240,8 +242,21 @@ def _queue(carrier: Carrier, now: datetime, at: datetime, more: int = 0) -> time
         return timedelta(0)
     groups = CallGroup.objects.unfinished().filter(carrier=carrier.name)
     now_or_earlier = groups.exclude(waits=Waits.CARRIER, schedule_time__gt=at)
-    attempts = now_or_earlier.aggregate(n=Sum((F("open") - F("held")) * (F("retries") + 1)))["n"] or 0
-    return max(_dialling(attempts + more, carrier.cps) - (at - now), timedelta(0))
+    return max(_dialling(_attempts(now_or_earlier) + more, carrier.cps) - (at - now), timedelta(0))
+
+
+def _waiting_there(carrier: Carrier, at: datetime) -> int:
+    """The attempts of all calls that the carrier waits with until a time about `at`, with which it begins then."""
+    if not carrier.cps:
+        return 0
+    about = (at - timedelta(hours=12), at + timedelta(hours=12))
+    groups = CallGroup.objects.unfinished().filter(carrier=carrier.name, waits=Waits.CARRIER)
+    return _attempts(groups.filter(schedule_time__range=about))
+
+
+def _attempts(groups: QuerySet[CallGroup, CallGroup]) -> int:
+    """How often the calls of these call groups that the carrier has may ring; those that ended are not among them."""
+    return groups.aggregate(n=Sum((F("open") - F("held")) * (F("retries") + 1)))["n"] or 0
 
 
 def digest_of_rule(rule: Rule, gap: float, cps: float) -> str:
@@ -309,8 +324,8 @@ def _waits_here(group: CallGroup, now: datetime) -> bool:
 def rules_of(group: CallGroup, sent_at: datetime, carrier: Carrier, calls: int = 0) -> Rules:
     """The rules for so many calls of this call group, new to the carrier, that are handed over at `sent_at` (aware)."""
     at, attempts = rings_at(group, sent_at), 1 + group.retries
-    if scheduled(group, sent_at):  # by then nothing is known to be there but the call group's own calls
-        queue = _dialling((group.open - group.held + calls) * attempts, carrier.cps)
+    if scheduled(group, sent_at):
+        queue = _dialling(_waiting_there(carrier, at) + calls * attempts, carrier.cps)
     else:
         queue = _queue(carrier, sent_at, at, calls * attempts)
     return Rules.of(group.traffic, at, group.retries, carrier, queue)

@@ -216,6 +216,7 @@ def _call_group(
     if similarity and (similar := _similar(similarity, source)):
         if options.contact_groups:
             similar.contact_groups.add(*ContactGroup.objects.filter(pk__in=options.contact_groups))
+        _remember_opt_out_key(similar)
         audit.note(similar, calls=f"{source.count:,} added")
         return similar
     group = CallGroup.objects.create(
@@ -244,6 +245,13 @@ def _call_group(
     if options.contact_groups:
         group.contact_groups.set(ContactGroup.objects.filter(pk__in=options.contact_groups))
     return group
+
+
+def _remember_opt_out_key(group: CallGroup) -> None:
+    """It may have changed while all calls of the group, which is locked, were over: the IVR's trigger left it out."""
+    key = IVR.objects.opt_out_key(group.play)
+    if key and key not in group.opt_out_keys:
+        CallGroup.objects.filter(pk=group.pk).update(opt_out_keys=group.opt_out_keys + key)
 
 
 def _similar(similarity: str, source: Source) -> CallGroup | None:
@@ -299,10 +307,11 @@ def _add_calls(group: CallGroup, options: Options, source: Source, checks: rules
             }
             cursor.execute(CALLS_SQL.format(source=source.sql), parameters | source.parameters)
             batches = [due for (due,) in cursor.fetchall()]
-    if not base and min(batches) > due_at:
-        group.due_at = min(batches)
+    first = min(batches)
+    if first < group.due_at or (not base and first > group.due_at):
+        group.due_at = first
         group.save(update_fields=["due_at"])
-    hand_over_new_later(group, min(batches), len(batches))
+    hand_over_new_later(group, first, len(batches))
 
 
 def _openings(checks: rules.Rules, source: Source, now: datetime) -> dict[str, tuple[datetime, KeptBy]]:

@@ -29,6 +29,9 @@ CANCEL_STEP = 5_000
 
 NO_OVERRIDE: dict[str, Any] = {"override_reason": "", "override_by": None, "override_at": None}
 
+OVERRIDE_LASTS = timedelta(hours=8)
+"""What can't wait for the morning is made in this time. Later, clocks are not what they were when it was asked for."""
+
 STARTED = Call.objects.filter(call_group=OuterRef("call_group"), n=OuterRef("first")).values("created_at")
 """When the calls of a batch were started."""
 
@@ -74,7 +77,9 @@ def resume(call_group_id: int, user: User) -> None:
 
 
 def override(call_group_id: int, user: User, reason: str) -> None:
-    """Make the held calls of a call group whatever calling hours and cap say, until somebody pauses it.
+    """Make the held calls of a call group whatever calling hours and cap say.
+
+    That lasts until the call group is paused, for OVERRIDE_LASTS at most.
 
     Only where calling hours keep calls: what the cap or a suppression list forbids has ended when it is known. Of the
     calls that are not checked yet, those over the cap are made too, but none to a suppressed number. A schedule and a
@@ -84,6 +89,8 @@ def override(call_group_id: int, user: User, reason: str) -> None:
         group = locked(call_group_id)
         if group.ended_at or group.state == GroupState.CANCELLED:
             raise NotPossible("This call group has ended: there is nothing to call.")
+        if group.state == GroupState.PAUSED:
+            raise NotPossible("Resume the call group first: its calls would not be made now.")
         if not reason.strip():
             raise NotPossible("Say why these calls have to be made now.")
         if not kept(group).exists():
@@ -92,6 +99,20 @@ def override(call_group_id: int, user: User, reason: str) -> None:
         group.due_at = _due_again(group)
         # A save, not an UPDATE, so that the audit log sees it.
         group.save(update_fields=["due_at", *NO_OVERRIDE])
+
+
+def end_old_override(group: CallGroup, now: datetime) -> None:
+    """Let the rules hold again, at `now` (aware), that were overridden long ago. The call group is locked.
+
+    What is left of it by then was not meant: the carrier was away, or a batch was settled days later.
+    """
+    if group.override_at is None:
+        return
+    begins = (group.schedule_time or group.created_at) + timedelta(seconds=group.delay)
+    if now - max(group.override_at, begins) >= OVERRIDE_LASTS:
+        for name, nothing in NO_OVERRIDE.items():
+            setattr(group, name, nothing)
+        CallGroup.objects.filter(pk=group.pk).update(**NO_OVERRIDE)
 
 
 def rules_changed(traffic: str) -> None:

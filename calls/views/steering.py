@@ -2,6 +2,7 @@
 (DESIGN.md, rules 1, 2)."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import cast
 
 from django.contrib import messages
@@ -78,8 +79,16 @@ def call_group_override(request: HttpRequest, pk: int) -> HttpResponse:
         "places": places[:PLACES_SHOWN],
         "more_places": len(places[PLACES_SHOWN:]),
         "calls": sum(each.calls for each in places),
+        "hours": steer.OVERRIDE_LASTS // timedelta(hours=1),
+        "nothing": _nothing_to_override(group),
     }
     return render(request, "call_groups/override.html", context)
+
+
+def _nothing_to_override(group: CallGroup) -> str:
+    if group.state == GroupState.PAUSED:
+        return "The call group is paused. Resume it first: what is overridden is made now, or not at all."
+    return "No call of this call group waits for calling hours: there is nothing to override."
 
 
 @may_steer

@@ -192,6 +192,18 @@ def test_the_carrier_waits(operator: User, options: dict[str, Any], warned: bool
     assert any("can't be cancelled" in warning for warning in look(operator, **options).warnings) is warned
 
 
+def test_what_calling_hours_keep_is_not_with_the_carrier(operator: User, settings: Settings) -> None:
+    settings.CALLING_HOURS = "09:00-21:00"
+    late: dict[str, Any] = {"schedule_time": datetime(2026, 11, 20, 22, 0, tzinfo=UTC), "waits": Waits.CARRIER}
+    (warning,) = look(operator, **late).warnings
+    assert warning.startswith("Outside calling hours: all 3 calls wait")
+    request = make_request(operator, f"{number(1)}\n+12025550123", **late)
+    assert (
+        "The carrier waits for the start: the calls that it may make then are handed over at once and can't be "
+        "cancelled then."
+    ) in preflight(request, NOON).warnings
+
+
 @pytest.mark.parametrize(("length", "seconds"), [(840, None), (867, 62), (1_000, 71)])
 def test_a_long_message(operator: User, length: int, seconds: int | None) -> None:
     warnings = look(operator, play="", message="a" * length).warnings

@@ -135,6 +135,54 @@ def test_what_the_carrier_can_not_dial_before_closing_waits_for_the_morning(
     assert statuses(group) == ["QUEUED"] * 10
 
 
+def test_a_call_that_joins_one_that_waits_is_not_scheduled(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
+    freeze(monkeypatch, night)
+    group = make_call_group(operator, [number(1)], newgroup=False)
+    assert group.due_at > night
+    assert make_call_group(operator, [AMERICAN], newgroup=False) == group
+    (seen,) = situations([CallGroup.objects.get()], night)
+    assert seen.state == "running"
+    assert "Scheduled" not in str(explain(seen))
+
+
+def test_call_groups_for_the_same_time_are_dialled_one_after_the_other(operator: User, carrier: Carrier) -> None:
+    carrier.cps = 1 / 60
+    at = datetime(2026, 11, 20, 20, 30, tzinfo=UTC)
+    for first in (0, 100, 200):
+        numbers = [number(first + n) for n in range(20)]
+        group = make_call_group(operator, numbers, schedule_time=at, waits=Waits.CARRIER)
+        handover.hand_over(group.pk, 0)
+    assert len(carrier.numbers) == 20  # dialled by 20:50; 20 more would be by 21:10
+    tomorrow = at + timedelta(days=1)
+    group = make_call_group(operator, [number(n) for n in range(300, 320)], schedule_time=tomorrow, waits="carrier")
+    handover.hand_over(group.pk, 0)
+    assert len(carrier.numbers) == 40
+
+
+@pytest.mark.parametrize(("minutes", "counts"), [(None, True), (20, True), (9, False)])
+def test_what_waits_at_the_carrier_past_midnight_counts_on_the_next_day(
+    operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, minutes: int | None, counts: bool
+) -> None:
+    """It is answered so many minutes later, or not known to be over."""
+    rule = {"daily_cap": 1, "hours": "00:00-24:00"}
+    CallingRule.objects.update_or_create(traffic="promotional", defaults=rule)
+    carrier.cps = 1 / 600
+    late = datetime(2026, 11, 20, 23, 50, tzinfo=UTC)
+    freeze(monkeypatch, late)
+    group = make_call_group(operator, 1)
+    handover.hand_over(group.pk, 0)
+    if minutes:
+        progress.record(group.pk, [Report(number(0), "COMPLETED")], "carrier", since=group.created_at)
+        Call.objects.update(answered_at=late + timedelta(minutes=minutes), ended_at=late + timedelta(minutes=30))
+    freeze(monkeypatch, NOON + timedelta(days=1))
+    assert make_request(operator, number(0)).capped == counts
+    carrier.cps = 0
+    assert make_request(operator, number(0)).capped == 0, "What is dialled at once rang yesterday."
+
+
 def test_calls_that_the_carrier_makes_later_do_not_count_as_its_queue(
     operator: User, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from calls.dialing import handover, progress
 from calls.media import references
 from calls.models import IVR, BatchState, Call, CallGroup, ListRole, Suppression, SuppressionList, User
 from tests.dialing.helpers import Carrier, at_the_same_moment, statuses, use
-from tests.factories import make_call_group, make_ivr, make_user, number
+from tests.factories import make_call_group, make_group, make_ivr, make_user, number
 from tests.watching.rows import group_of
 
 
@@ -136,6 +136,47 @@ def test_keys_of_other_ivrs_and_of_later_times_do_not_count(operator: User, rung
     for group, keys in ((rung, "97"), (other, "")):
         group.refresh_from_db()
         assert group.opt_out_keys == keys
+
+
+@pytest.mark.django_db
+def test_the_key_of_calls_that_join_a_group_that_had_ended(operator: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(Carrier(), monkeypatch)
+    make_ivr(77, opt_out_key="9")
+    group = make_call_group(operator, [number(1)], play="77.ivr", newgroup=False)
+    handover.hand_over(group.pk, 0)
+    told(group, pressed(group, 1, ""))
+    IVR.objects.update(opt_out_key="8")  # the group has ended
+    assert make_call_group(operator, [number(2)], play="77.ivr", newgroup=False) == group
+    handover.hand_over(group.pk, 0)
+    IVR.objects.update(opt_out_key="7")  # while it rings
+    told(group, pressed(group, 2, "8"))
+    assert [row[0] for row in on(ListRole.OPT_OUT)] == [number(2)]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("by", ["OBD ID", "number"])
+def test_a_key_that_the_carriers_list_shows_after_the_end(operator: User, by: str) -> None:
+    group = survey(operator)
+    for digits in ("", "1", "19"):
+        obd_id = f"{group.pk}-1" if by == "OBD ID" else ""
+        told(group, Report(number(1), "COMPLETED", obd_id=obd_id, digits=digits), pressed(group, 2, "", "RINGING"))
+    assert [row[0] for row in on(ListRole.OPT_OUT)] == [number(1)]
+    assert group.calls.get(n=1).digits == "19"
+
+
+@pytest.mark.django_db
+def test_a_key_after_the_end_of_a_call_whose_number_the_carrier_picked(
+    operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(Carrier(), monkeypatch)
+    make_ivr(77, opt_out_key="9")
+    contacts = make_group("Members", carrier_group="vip")
+    group = make_call_group(operator, [], contact_groups=(contacts.pk,), carrier_group="vip", retries=2, play="77.ivr")
+    handover.hand_over(group.pk, 0)
+    batch = group.batches.get()
+    for word, digits in (("NOANSWER", ""), ("COMPLETED", "9")):
+        assert progress.called_back(batch.pk, Report(number(3), word, sent_at=timezone.now(), digits=digits))
+    assert [row[0] for row in on(ListRole.OPT_OUT)] == [number(3)]
 
 
 @pytest.mark.django_db

@@ -174,6 +174,65 @@ def test_the_portal_pausing_it_ends_it(web: Client, carrier: Carrier) -> None:
     assert (group.state, group.override_reason, group.override_by) == ("paused", "", None)
 
 
+def test_a_paused_call_group_is_resumed_first(web: Client) -> None:
+    group = waiting()
+    web.post(f"/call-groups/{group.pk}/pause/")
+    assert address(group) not in web.get(f"/call-groups/{group.pk}/").text
+    assert "The call group is paused. Resume it first" in words(web.get(address(group)))
+    assert "Resume the call group first" in words(override(web, group))
+    group.refresh_from_db()
+    assert (group.state, group.override_reason) == ("paused", "")
+
+
+@pytest.mark.parametrize("minutes", [-1, 0])
+def test_it_lasts_for_some_hours(web: Client, carrier: Carrier, monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
+    """The carrier is away at first."""
+    group = waiting([number(1)])
+    assert "for 8 hours at most" in words(web.get(address(group)))
+    override(web, group)
+    freeze(monkeypatch, EVENING + steer.OVERRIDE_LASTS + timedelta(minutes=minutes))
+    handover.hand_over(group.pk, 0)
+    group.refresh_from_db()
+    assert (carrier.numbers, group.override_reason) == (([number(1)], WHY) if minutes else ([], ""))
+    if not minutes:
+        assert group.batches.get().kept_by == "hours"
+        assert "overridden by" not in web.get(f"/call-groups/{group.pk}/").text
+
+
+def test_it_lasts_from_the_time_that_was_asked_for(
+    web: Client, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = waiting([number(1)], schedule_time=EVENING + timedelta(hours=10), retries=1)
+    CallingRule.objects.update(hours="20:00-21:00")
+    override(web, group)
+    freeze(monkeypatch, EVENING + timedelta(hours=10, minutes=1))
+    handover.hand_over(group.pk, 0)
+    assert carrier.numbers == [number(1)]
+
+
+def test_what_is_settled_days_later_obeys_the_rules(
+    web: Client, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calls.dialing.start.MAX_CALLS", 1)
+    freeze(monkeypatch, EVENING - timedelta(minutes=33))
+    group = make_call_group(make_user(), [number(1), number(2)])
+    claimed = handover.claim(group.pk, 0)
+    assert claimed
+    handover.settle_unconfirmed(claimed[0], "Timed out.")
+    freeze(monkeypatch, EVENING)
+    for lane in group.batches.values_list("lane", flat=True):
+        handover.hand_over(group.pk, lane)
+    override(web, group)
+    for lane in group.batches.values_list("lane", flat=True):
+        handover.hand_over(group.pk, lane)
+    assert carrier.numbers == [number(2)]
+    freeze(monkeypatch, EVENING + timedelta(days=3, hours=5))
+    steer.settle(claimed[0].pk, group.owner, placed=False)
+    handover.hand_over(group.pk, claimed[0].lane)
+    assert carrier.numbers == [number(2)]
+    assert group.batches.get(pk=claimed[0].pk).kept_by == "hours"
+
+
 def test_there_is_nothing_to_override_where_no_hours_keep_calls(boss: User) -> None:
     CallingRule.objects.update(hours="00:00-24:00")
     group = make_call_group(make_user(), 1)
