@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from calls.contacts.names import as_name
-from calls.contacts.numbers import NumberError, has_extension, normalise, split
+from calls.contacts.numbers import NumberError, exists, find, has_extension, normalise, split
 from calls.contacts.repair import Cell, read_cell
 from calls.obd.values import shown
 
@@ -20,7 +20,7 @@ _RUN = re.compile(
 )
 _RUN_DIGITS = 7
 _GLUED = re.compile(r"\d[^\W\d_]|[^\W\d_]\d")
-_LIST_MARK = re.compile(r"\s*\d{1,4}[.)]\s+")
+_LIST_MARK = re.compile(r"\s*\d{1,4}[.)]\s+(?=\S)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,15 @@ def read_pasted(text: str, region: str) -> list[Entry]:
 
 
 def _read_line(line: int, content: str, region: str) -> Iterator[Entry]:
+    if mark := _LIST_MARK.match(content):
+        rest = content[mark.end() :]
+        # "020) 7946 0001" may be a number, or "04. 030 123456" the fourth of a list. No number has another such mark.
+        if not mark[0].lstrip().startswith("0") or not exists(content, region):
+            content = rest
+        elif find(rest, region) not in {"", find(content, region)}:
+            text = shown(content.strip())
+            yield Entry(line, text, None, "", f"{text} could be one number or two")
+            return
     try:
         normalise(content, region)
     except NumberError as error:
@@ -61,7 +70,7 @@ def _read_line(line: int, content: str, region: str) -> Iterator[Entry]:
     else:
         yield from _entries(line, content, "", read_cell(content, region, put_back=False))
         return
-    parts = _PARTS.split(_LIST_MARK.sub("", content, count=1) if _LIST_MARK.match(content) else content)
+    parts = _PARTS.split(content)
     items = [item for part in parts if part.strip() for item in _items(part.strip(), region)]
     yield from _named(line, items, region) or [whole]
 

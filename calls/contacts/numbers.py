@@ -27,6 +27,8 @@ _DIALLED = re.compile(r"\+?[0-9]{1,100}")
 # Two runs of digits with what divides them.
 _DIVISION = re.compile(r"(\d+)([^\d+]+)(?=(\d+))")
 _ALTERNATIVES = frozenset("/()[]")
+# The place in a numbered list, unless the same mark divides what follows too.
+_LISTED = re.compile(r"\d{1,4}([.)])\s+(?!.*\1)")
 # So many digits in a row are rarely a group of a longer number.
 _LONG_GROUP = 5
 
@@ -70,8 +72,20 @@ def could_be_several(text: str, region: str) -> bool:
 
     "9178753953/60" in India: is it +917875395360, or 9178753953 and 9178753960?
     """
+    return exists(text, region) and goes_on(text, region)
+
+
+def exists(text: str, region: str) -> bool:
+    """Tell whether `text` is a number as a whole, whatever else it could be."""
     with suppress(NumberError):
-        return _exists(_digits(text)[0], region) and goes_on(text, region)
+        return _exists(_digits(text)[0], region)
+    return False
+
+
+def begins_late(text: str, region: str, number: str) -> bool:
+    """Tell whether the first digits of `text`, which was read as `number`, may be none of it ("3. 0152 28817386")."""
+    with suppress(NumberError):
+        return _begins_late(number, _digits(text)[1], region)
     return False
 
 
@@ -92,9 +106,10 @@ def _doubt(number: str, digits: str, written: str, region: str, bare_internation
         home = numbering.plan(region)
         if home and digits.startswith(home.code) and (other := numbering.read(f"+{digits}", region, False)):
             return f"{digits} has lost a 0 or a +: it could be {number} or {other}"
-    if written is not digits and _goes_on(written, region, bare_international):
-        return f"{written} could be one number or two"
-    return ""
+    if written is digits:
+        return ""
+    several = _begins_late(number, written, region) or _goes_on(written, region, bare_international)
+    return f"{written} could be one number or two" if several else ""
 
 
 def _goes_on(written: str, region: str, bare_international: bool = False) -> bool:
@@ -116,6 +131,27 @@ def _goes_on(written: str, region: str, bare_international: bool = False) -> boo
         ):
             start = written[: division.end(1)].translate(_SEPARATORS)
             if len(start) >= _SHORTEST_IN_LIST and _exists(start, region, bare_international):
+                return True
+    return False
+
+
+def _begins_late(number: str, written: str, region: str) -> bool:
+    """Tell whether the first digits may be none of the number, but a place in a list or a house number.
+
+    So it is where another number than `number` begins behind them with its own 0 ("26 0152 28817386").
+    """
+    if mark := _LISTED.match(written):
+        rest = numbering.read(written[mark.end() :].translate(_SEPARATORS), region, False)
+        # With a 0 of its own it may well be an area code: "020) 7946 0001".
+        if rest != number and (rest or not written.startswith("0")):
+            return True
+    home = numbering.plan(region)
+    if home is None or not home.trunk or written.startswith(("+", home.trunk, "(" + home.trunk)):
+        return False
+    for division in _DIVISION.finditer(written):
+        if division[3].startswith(home.trunk):
+            rest = numbering.read(written[division.end() :].translate(_SEPARATORS), region, False)
+            if rest and rest != number:
                 return True
     return False
 
@@ -173,7 +209,7 @@ def split(text: str, region: str, bare_international: bool = False) -> list[str]
         # A number has at most 15 digits and few people write it in more than seven words.
         for end in range(start + 1, min(start + 8, len(words)) + 1):
             part = " ".join(words[start:end])
-            if _reads(part, region, bare_international):
+            if _reads(part, region, bare_international) and not _takes_from_next(words, start, end, region):
                 parts.append(part)
                 start = end
                 break
@@ -181,6 +217,18 @@ def split(text: str, region: str, bare_international: bool = False) -> list[str]
             long = sum(len(word) >= _SHORTEST_IN_LIST for word in words)
             return words if long * 2 > len(words) else [text]
     return parts
+
+
+def _takes_from_next(words: list[str], start: int, end: int, region: str) -> bool:
+    """Tell whether a word within words[start:end] begins a number of its own, with its 0, that goes on behind them."""
+    home = numbering.plan(region)
+    if home is None or not home.trunk or words[start].startswith(("+", home.trunk)):
+        return False
+    return any(
+        words[place].startswith(home.trunk) and _reads(" ".join(words[place:last]), region, False)
+        for place in range(start + 1, end)
+        for last in range(end + 1, len(words) + 1)
+    )
 
 
 def has_extension(text: str) -> bool:

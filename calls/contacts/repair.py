@@ -13,6 +13,7 @@ from typing import NamedTuple
 from calls.contacts import numbering
 from calls.contacts.numbers import (
     NumberError,
+    begins_late,
     could_be_several,
     find,
     goes_on,
@@ -203,6 +204,8 @@ def _one(text: str, region: str, put_back: bool) -> tuple[str, list[str]]:
     longer = _longer(text, region)
     if len(longer) > 1 and put_back:
         raise NumberError(f"{shown(text)} has lost a 0 or a +: it could be {' or '.join(longer)}")
+    if put_back and any(begins_late(text, region, number) for number in longer):
+        raise NumberError(f"{shown(text)} could be one number or two")
     for number, lost in longer.items():
         if lost and put_back:
             return number, [*repairs, f"lost {lost} put back"]

@@ -39,6 +39,44 @@ def test_numbers_in_any_separator(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "region", "right"),
+    [
+        ("3. 0152 28817386", "DE", "+4915228817386"),
+        ("4) 0152 28817386", "DE", "+4915228817386"),
+        ("1234. 0152 28817386", "DE", "+4915228817386"),
+        ("3. +49 152 28817386", "DE", "+4915228817386"),
+        ("1. 08-465 004 01", "SE", "+46846500401"),
+        ("12) 020 7946 0001", "GB", ONE),
+        ("020) 7946 0001", "GB", ONE),
+        ("01. 8123456789", "IN", "+918123456789"),
+        ("7. 812345678", "IN", None),  # a digit is missing
+        ("81. 23456789", "IN", None),
+        ("04. 030 23125001", "DE", None),  # or 0403023125001
+        ("030. 23125 001", "DE", None),  # or 23125001
+        ("1. 2. 030 23125001", "DE", None),
+    ],
+)
+def test_the_place_in_a_numbered_list_is_no_digit(line: str, region: str, right: str | None) -> None:
+    assert [entry.number for entry in read_pasted(line, region)] == [right]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Ms X Hauptstr. 26 0152 28817386",
+        "Ms X Berlin 94186 0152 28817386",
+        "Ms X Berlin 50895 030 23125001",
+        "Ms X 26, 0152 28817386",
+        "26 0152 28817386",
+    ],
+)
+def test_other_digits_before_a_number_are_none_of_it(line: str) -> None:
+    right = read_pasted(" ".join(line.split()[-2:]), "DE")[0].number
+    assert right
+    assert {entry.number for entry in read_pasted(line, "DE")} <= {right, None}
+
+
+@pytest.mark.parametrize(
     ("text", "name"),
     [
         ("Asha: 020 7946 0001", "Asha"),

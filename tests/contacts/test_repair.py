@@ -247,6 +247,40 @@ def test_what_goes_on_behind_a_number_is_another_number_or_the_rest_of_one(text:
     assert [entry.number for entry in read_pasted(text, region)] == [None]
 
 
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        ("3. 030 23125001", "DE"),
+        ("4) 0152 28817386", "DE"),
+        ("04. 030 23125001", "DE"),
+        ("030) 23125001", "DE"),
+        ("26 0152 28817386", "DE"),
+        ("7. 812345678", "IN"),
+        ("81. 23456789", "IN"),
+        ("1) 812345678", "IN"),
+    ],
+)
+def test_what_stands_before_a_number_may_be_no_part_of_it(text: str, region: str) -> None:
+    assert read_cell(text, region) == Cell((), reason=f"{text} could be one number or two")
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "number"),
+    [
+        ("812. 345. 6789", "IN", "+918123456789"),
+        ("81. 23. 45. 67. 89", "IN", "+918123456789"),
+        ("(81) 23456789", "IN", "+918123456789"),
+        ("81.23456789", "IN", "+918123456789"),
+        ("020) 7946 0001", "GB", "+442079460001"),
+        ("020. 7946 0001", "GB", "+442079460001"),
+        ("1. 202 555 0123", "US", "+12025550123"),
+        ("91. 8123456789", "IN", "+918123456789"),
+    ],
+)
+def test_what_stands_before_a_number_may_be_its_first_digits(text: str, region: str, number: str) -> None:
+    assert read_cell(text, region).numbers == (number,)
+
+
 def test_parts_of_which_each_is_a_number_may_be_one() -> None:
     reason = "030 12345/030 12346 could be one number or 2"
     assert read_cell("030 12345/030 12346", "DE") == Cell((), reason=reason)
