@@ -135,17 +135,21 @@ class SuppressUploadForm(UploadForm):
         self.fields["reason"].help_text = "Why these numbers must not be called, where a row does not say so itself."
 
 
-class LayoutForm(forms.Form):
-    """How the columns are read, and what happens to what is there already. Once valid, `layout` and `existing`."""
-
-    header = forms.IntegerField(
+def _header_field(last: int) -> forms.IntegerField:
+    return forms.IntegerField(
         label="Row with the titles",
         required=False,
         min_value=1,
-        max_value=LAST_HEADER,
-        widget=forms.NumberInput(attrs={"min": 1, "max": LAST_HEADER, "inputmode": "numeric"}),
+        max_value=last,
+        widget=forms.NumberInput(attrs={"min": 1, "max": last, "inputmode": "numeric"}),
         help_text="Rows above it are left out. Empty: there are no titles.",
     )
+
+
+class LayoutForm(forms.Form):
+    """How the columns are read, and what happens to what is there already. Once valid, `layout` and `existing`."""
+
+    header = _header_field(LAST_HEADER)
     encoding = forms.ChoiceField(label="Encoding", choices=list(ENCODINGS.items()))
     separator = forms.ChoiceField(label="Separator", choices=[(name, words) for name, (_, words) in SEPARATORS.items()])
     other_separator = forms.CharField(label="Another separator", required=False, max_length=1, strip=False)
@@ -172,6 +176,8 @@ class LayoutForm(forms.Form):
                 choices=[(each.value, words) for each, words in roles.items()],
                 initial=role if role in roles else Role.SKIP,
             )
+        if layout.header > LAST_HEADER:  # found there: blank rows of a workbook are not looked through
+            self.fields["header"] = _header_field(layout.header)
         if layout.kind == "pasted":
             del self.fields["header"]
         if layout.kind == "xlsx" or not asked.filename:

@@ -20,7 +20,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from calls import audit
 from calls.contacts import importing
 from calls.contacts.importing import ImportNotPossible, Layout, Preview, UploadError, may_import
-from calls.contacts.importing.previewing import PREVIEW_ROWS
 from calls.forms.imports import LayoutForm, SuppressUploadForm, UploadForm
 from calls.models import ContactGroup, Existing, Import, ImportState, SuppressionList
 from calls.views.paging import keyset
@@ -194,7 +193,7 @@ def _show_preview(request: HttpRequest, asked: Import, form: LayoutForm) -> Http
         "asked": asked,
         "form": form,
         "preview": shown,
-        "whole": shown.looked_at <= PREVIEW_ROWS,
+        "whole": shown.whole,
         "problem": problem,
         **_places(asked.target),
     }

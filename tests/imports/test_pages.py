@@ -1,10 +1,12 @@
 """The pages of imports: upload, preview, progress, result, undoing, for contact groups and suppression lists."""
 
 import errno
+import io
 import uuid
 from itertools import product
 from typing import Any
 
+import openpyxl
 import pytest
 from auditlog.models import LogEntry
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -312,6 +314,27 @@ def test_the_preview_names_rows_further_down(client: Client, group: ContactGroup
     assert "Further rows that were repaired, or would be refused 42" in page
 
 
+def test_the_preview_says_when_it_shows_all(client: Client, group: ContactGroup) -> None:
+    rows = f"Mobile,Name\n{number(1)},Asha\n"
+    assert "All rows" in shown(client, uploaded(client, group, file=rows))
+    blank = ",\n" * 1000  # as spreadsheets save them
+    assert "All rows" not in shown(client, uploaded(client, group, file=f"{rows}{blank}12,Ravi\n"))
+
+
+def test_titles_far_down_in_a_sheet(client: Client, group: ContactGroup) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.create_sheet(index=0)
+    for row, cells in ((1500, ["Name", "Mobile"]), (1501, ["Asha", number(1)])):
+        for column, cell in enumerate(cells, 1):
+            sheet.cell(row, column, cell)
+    book.save(saved := io.BytesIO())
+    asked = uploaded(client, group, file=SimpleUploadedFile("list.xlsx", saved.getvalue()))
+    form = form_of(client, asked)
+    assert form["header"] == 1500
+    assert post(client, "import_confirm", asked, form).status_code == 302
+    assert list(group.contacts.values_list("name", "number")) == [("Asha", number(1))]
+
+
 # --- Result ----------------------------------------------------------------------------------------------------------
 
 
@@ -374,6 +397,16 @@ def test_undoing_asks_first_and_puts_back_what_was_there(client: Client, group: 
     assert "Undone" in shown(client, asked)
     assert url not in client.get(reverse("import", args=[asked.pk])).content.decode()
     assert "It can't be undone" in text(client.post(url)).replace("&#x27;", "'")
+
+
+def test_undoing_says_who_can_be_called_again() -> None:
+    admin, listed = client_for(make_user("admin")), SuppressionList.objects.create(name="Register")
+    said = "The numbers that are removed can be called again, unless another list has them."
+    asked = imported(admin, listed, pasted=number(1), reason="Asked")
+    assert said in text(admin.get(reverse("import_undo", args=[asked.pk])))
+    group = make_group("Members")
+    asked = imported(admin, group, pasted=number(1))
+    assert said not in text(admin.get(reverse("import_undo", args=[asked.pk])))
 
 
 def test_an_import_that_others_followed_says_why_it_is_not_undone(client: Client, group: ContactGroup) -> None:

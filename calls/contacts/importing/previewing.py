@@ -1,9 +1,10 @@
 """What an import would make of the first rows of its file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Self
 
 from django.conf import settings
 
@@ -40,7 +41,7 @@ class Preview:
     """The first rows as they would be read, the title of each column, and what the person should know.
 
     `further` are some rows behind them that would be refused or were repaired; of `looked_at` rows these are `refused`
-    and `repaired` in all.
+    and `repaired` in all. `whole`: there are no others.
     """
 
     rows: list[PreviewRow]
@@ -50,6 +51,7 @@ class Preview:
     looked_at: int = 0
     refused: int = 0
     repaired: int = 0
+    whole: bool = True
 
 
 def preview(import_: Import, layout: Layout) -> Preview:
@@ -57,7 +59,8 @@ def preview(import_: Import, layout: Layout) -> Preview:
     path = path_of(import_)
     titles: list[CellValue] = []
     with opened_source(path, layout, FIRST_ROWS) as source:
-        noted = _noted(source.rows, layout.header, titles)
+        lines = _Lines(source.rows)
+        noted = _noted(lines, layout.header, titles)
         rows = list(read_rows(noted, layout, settings.DEFAULT_REGION))
         warnings = list(_warnings(path, layout, source, rows))
     refused = [row for row in rows if row.reason]
@@ -74,7 +77,24 @@ def preview(import_: Import, layout: Layout) -> Preview:
         len(rows),
         len(refused),
         len(repaired),
+        len(rows) <= PREVIEW_ROWS and lines.came < FIRST_ROWS,
     )
+
+
+class _Lines:
+    """Rows to be read once, and how many `came`, blank ones among them."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.came = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> tuple[int, Sequence[CellValue]]:
+        row = next(self._rows)
+        self.came += 1
+        return row
 
 
 def _noted(rows: Rows, header: int, titles: list[CellValue]) -> Rows:

@@ -14,7 +14,7 @@ from calls.contacts.importing.cells import (
     clean,
 )
 from calls.contacts.importing.guess import name_order
-from calls.contacts.importing.layout import Layout, Role
+from calls.contacts.importing.layout import REASON_COLUMN, Layout, Role
 from calls.contacts.importing.own import CONTACT_TITLES, is_contacts
 from calls.contacts.importing.source import Rows
 from calls.contacts.importing.text import Damaged
@@ -104,6 +104,7 @@ class _Columns:
         self._width = len(layout.columns)
         self.free_text = Role.TEXT in layout.columns
         self._text = layout.columns.index(Role.TEXT) if self.free_text else 0
+        self._has_reasons = layout.titles[-1:] == (REASON_COLUMN,)
         self._beyond = BEYOND if layout.kind == "csv" else BESIDE
 
     def read(self, line: int, cells: Sequence[CellValue]) -> Row | None:
@@ -146,7 +147,9 @@ class _Columns:
         """Why nobody can tell which cell is which; "" if that is clear."""
         if len(cells) > self._width:
             rest = cells[self._width :]
-            if rest.count("") < len(rest) and any(map(as_text, rest)):
+            beyond = sum(bool(as_text(cell)) for cell in rest) if rest.count("") < len(rest) else 0
+            # Of a mended row that had too many cells only the reason is left there, beside its emptied column.
+            if beyond and not (beyond == 1 and self._has_reasons and not as_text(cells[self._width - 1])):
                 return self._beyond
         return cells.reason if isinstance(cells, Damaged) else ""
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from calls.contacts.importing.layout import REASON_COLUMN, TEXT_COLUMN, Layout, Role
 from calls.contacts.importing.reading import unique_titles
+from calls.contacts.importing.text import NOT_CLOSED, TAKES_IN_ROWS
 from calls.exports.cells import lines
 from calls.models import Import
 
@@ -21,9 +22,14 @@ def refused_lines(import_: Import, *, duplicate: bool = False) -> Iterator[bytes
         [*(titles[place] for place in kept), REASON_COLUMN],
         (
             [*(cells[place] if place < len(cells) else "" for place in kept), *cells[width:], reason]
-            for cells, reason in rows.iterator()
+            for cells, reason in ((_placed(cells, width, reason), reason) for cells, reason in rows.iterator())
         ),
     )
+
+
+def _placed(cells: list[str], width: int, reason: str) -> list[str]:
+    """A row whose cells can't be told apart stands behind the columns: in one of them it could be read as a number."""
+    return [*[""] * width, *cells] if reason in {NOT_CLOSED, TAKES_IN_ROWS} else cells
 
 
 def _titles(layout: Layout) -> tuple[str, ...]:

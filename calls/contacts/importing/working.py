@@ -113,6 +113,7 @@ def take_back(import_: Import, progress: Unnoted) -> None:
     """Undo an import that is being undone. Raises ImportNotPossible; nothing was changed then."""
     with transaction.atomic():
         target = locked_target(import_)
+        check_right(import_.undone_by or import_.owner, target, Existing.REPLACE)
         # Another one may have been done while this one waited for the lock.
         if why := done_later(import_):
             raise ImportNotPossible(why)

@@ -1,5 +1,6 @@
 """Rows whose cells are not where they should be: no other column is taken for the number, and no row is lost."""
 
+import csv
 import io
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from calls.contacts.importing import Layout, Role, UploadError, confirm, preview
 from calls.contacts.importing.reading import BESIDE, BEYOND, CUSTOM_TOO_LONG
 from calls.contacts.importing.sheets import NOT_CALCULATED
 from calls.contacts.importing.text import NOT_CLOSED, TAKES_IN_ROWS
-from calls.models import ContactGroup, User
+from calls.models import ContactGroup, Import, User
 from calls.models.importing import Existing
 from tests.contacts.importing.helpers import contacts, csv_bytes, imported, received
 from tests.factories import make_group, make_user, number
@@ -125,6 +126,46 @@ def test_a_quote_that_is_not_closed_in_the_last_line(admin: User, group: Contact
 
 
 CELLS = st.text(alphabet='ab", ', max_size=8)
+
+
+@pytest.mark.parametrize("ending", ["", '" "'])
+def test_a_damaged_row_that_nobody_mended_calls_no_number_of_another_column(
+    admin: User, group: ContactGroup, ending: str
+) -> None:
+    damaged = f'{number(2)},"{number(52)}{ending}'
+    lines = ["Mobile,Order", *(f"{number(i)},{number(60 + i)}" for i in range(10, 20)), damaged]
+    first = imported(admin, group, "\n".join(lines).encode())
+    assert first.counts["refused"] == 1
+    again = imported(admin, group, b"".join(refused_lines(first)))
+    assert again.counts["refused"] == 1
+    assert numbers(group) == [number(i) for i in range(10, 20)]
+    mended = saved(again)
+    mended[1] = [number(2), number(52), *[""] * (len(mended[1]) - 3), mended[1][-1]]
+    assert imported(admin, group, csv_bytes(mended)).counts["added"] == 1
+    assert numbers(group)[-1] == number(2)
+
+
+def saved(import_: Import) -> list[list[str]]:
+    """The file of refused rows as a spreadsheet shows it."""
+    return list(csv.reader(io.StringIO(b"".join(refused_lines(import_)).decode("utf-8-sig"))))
+
+
+def test_a_shifted_row_that_was_mended_in_a_spreadsheet(admin: User, group: ContactGroup) -> None:
+    """What stood beyond the columns stands under the reason, and the reason beside it."""
+    data = f"Name,Mobile\nAsha,{number(1)}\nRao, Uma,{number(2)}\n"
+    rows = saved(imported(admin, group, data.encode()))
+    assert imported(admin, group, csv_bytes(rows)).counts["refused"] == 1
+    rows[1][:3] = ["Uma Rao", number(2), ""]
+    assert imported(admin, group, csv_bytes(rows)).counts["added"] == 1
+
+
+def test_free_text_in_a_cell_that_was_empty(admin: User, group: ContactGroup) -> None:
+    asked = received(admin, group, f"ID;Contact\n7;Asha {number(1)}\n8;\n".encode())
+    layout = replace(Layout.from_json(asked.layout), columns=(Role.SKIP, Role.TEXT))
+    confirm(asked, layout, Existing.SKIP)
+    rows = saved(asked)
+    rows[1][0] = f"Uma {number(2)}"
+    assert imported(admin, group, csv_bytes(rows)).counts["added"] == 1
 
 
 @few

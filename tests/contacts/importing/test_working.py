@@ -14,10 +14,12 @@ from django.db import DataError, OperationalError, connection
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from calls.access import give_role, set_active
 from calls.contacts.importing import Layout, apply, cancel, confirm, lost, steps, undo, waiting_for, work, working
 from calls.contacts.importing import progress as noted
 from calls.contacts.importing.problems import BUG, IN_VAIN
-from calls.models import Contact, ContactGroup, Import, ImportState, User
+from calls.contacts.importing.rights import NO_RIGHT
+from calls.models import Contact, ContactGroup, Import, ImportState, SuppressionList, User
 from calls.models.importing import Existing
 from calls.tasks import run_import, sweep
 from tests.contacts.importing.helpers import contacts, csv_bytes, received
@@ -264,6 +266,25 @@ def test_nothing_is_undone_below_what_was_done_meanwhile() -> None:
     )  # fmt: skip
     assert first.group
     assert len(contacts(first.group)) == 50
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("gone", ["inactive", "viewer"])
+def test_an_undo_that_waited_asks_for_the_right_again(gone: str) -> None:
+    listed, other = SuppressionList.objects.create(name="Register"), make_user("admin", "other")
+    import_ = received(make_user("admin"), listed, csv_bytes([["Mobile"], [number(1)]]))
+    confirm(import_, Layout.from_json(import_.layout), Existing.SKIP)
+    work(import_)
+    import_.refresh_from_db()
+    undo(import_, other)
+    if gone == "viewer":
+        give_role(other, "viewer")
+    else:
+        set_active(other, active=False)
+    work(import_)
+    import_.refresh_from_db()
+    assert (import_.state, import_.error) == (ImportState.DONE, NO_RIGHT)
+    assert listed.suppressions.count() == 1
 
 
 @pytest.mark.django_db
