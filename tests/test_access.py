@@ -61,6 +61,8 @@ the calls of others; one that may not start calls; an admin."""
 
 EVERYBODY, NOBODY, NOT_SO = "200 200 200 200 200", "404 404 404 404 404", "405 405 405 405 405"
 ROW = "200 200 404 200 200"
+SEARCHED = "302 302 302 302 302"
+"""To the list as it is searched; who may not see that is told there."""
 ADMIN_SEES, ADMIN_DOES, ADMIN_ERRS = "403 403 403 403 200", "403 403 403 403 302", "403 403 403 403 200"
 EDITOR_SEES, EDITOR_DOES = "403 200 404 200 200", "403 302 404 302 302"
 IMPORTER, OTHERS_IMPORT = "404 200 404 200 200", "404 404 404 404 200"
@@ -69,7 +71,7 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
     # name: arguments, GET, POST without any field
     "dashboard": [("", EVERYBODY, NOT_SO)],
     "call_groups": [("", EVERYBODY, NOT_SO)],
-    "call_group": [("group", ROW, NOT_SO)],
+    "call_group": [("group", ROW, SEARCHED)],
     "call_group_summary": [("group", "302 302 302 302 302", NOT_SO), ("group ?v=0", ROW, NOT_SO)],
     "call_group_calls": [("group", "302 302 302 302 302", NOT_SO), ("group ?v=0", ROW, NOT_SO)],
     "call": [("group 1", ROW, NOT_SO), ("group 99", NOBODY, NOT_SO)],
@@ -87,7 +89,7 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
     "carrier": [("", ADMIN_SEES, "403 403 403 403 405")],
     "carrier_check": [("", "403 403 403 403 405", ADMIN_DOES)],
     "carrier_callback": [("token", NOBODY, NOT_SO)],  # a forged token
-    "calls": [("", EVERYBODY, NOT_SO)],
+    "calls": [("", EVERYBODY, SEARCHED)],
     "start": [("", "403 200 200 403 200", "403 200 200 403 200")],
     "preflight": [("own", EVERYBODY, NOT_SO), ("admins", "404 404 404 404 200", NOT_SO)],
     "preflight_confirm": [("own", NOT_SO, "403 302 302 403 302"), ("admins", NOT_SO, "404 404 404 404 302")],
@@ -102,7 +104,7 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
     ],
     "contact_groups": [("", EVERYBODY, NOT_SO)],
     "contact_group_new": [("", ADMIN_SEES, ADMIN_SEES)],
-    "contact_group": [("contacts", ROW, NOT_SO)],
+    "contact_group": [("contacts", ROW, SEARCHED)],
     "contact_group_edit": [("contacts", ADMIN_SEES, ADMIN_SEES)],
     "contact_group_combine": [("contacts", EDITOR_SEES, "403 405 405 405 405")],
     "contact_group_combine_form": [
@@ -135,8 +137,8 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
     "contact_new": [("contacts", EDITOR_SEES, EDITOR_SEES)],
     "contact_edit": [("contacts contact", EDITOR_SEES, EDITOR_SEES)],
     "contact_delete": [("contacts contact", EDITOR_SEES, EDITOR_DOES)],
-    "suppression": [("", EVERYBODY, NOT_SO)],
-    "suppression_list": [("list", EVERYBODY, NOT_SO)],
+    "suppression": [("", EVERYBODY, SEARCHED)],
+    "suppression_list": [("list", EVERYBODY, SEARCHED)],
     "suppression_list_new": [("", ADMIN_SEES, ADMIN_ERRS)],
     "suppression_list_edit": [("list", ADMIN_SEES, ADMIN_ERRS)],
     "suppression_list_delete": [("list", ADMIN_SEES, ADMIN_DOES), ("portals-list", ADMIN_SEES, ADMIN_ERRS)],
@@ -181,7 +183,7 @@ TABLE: dict[str, list[tuple[str, str, str]]] = {
     "openapi": [("", EVERYBODY, NOT_SO)],
     "api_docs": [("", EVERYBODY, NOT_SO)],
     "api_keys": [("", EVERYBODY, NOT_SO)],
-    "audit_log": [("", ADMIN_SEES, "403 403 403 403 405")],
+    "audit_log": [("", ADMIN_SEES, ADMIN_DOES)],
     "evidence": [("", ADMIN_SEES, ADMIN_ERRS)],
     "exports": [("", EVERYBODY, NOT_SO)],
     "export_new": [("", NOT_SO, NOBODY)],  # of nothing

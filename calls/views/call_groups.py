@@ -153,8 +153,8 @@ def call_group_summary(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @permission_required("calls.view_callgroup", raise_exception=True)
-@searched_by("digits")
 @require_safe
+@searched_by("digits")
 def call_group_calls(request: HttpRequest, pk: int) -> HttpResponse:
     """The calls as the page's filter shows them, for their refresh."""
     if not is_refresh(request):
