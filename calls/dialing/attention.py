@@ -4,15 +4,18 @@ suppression lists that end, or are old."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from calls.dialing.evidence import REPEAT_MARGIN
 from calls.models import (
     Batch,
     BatchState,
+    Call,
     CallGroup,
     CarrierState,
     GroupState,
@@ -22,6 +25,7 @@ from calls.models import (
     User,
 )
 from calls.models.contacts import day_not_over
+from calls.obd.statuses import UNCONFIRMED
 
 COUNTED = 99
 """What waits is counted up to this."""
@@ -36,6 +40,14 @@ SCRUB_DAYS = 31
 def unconfirmed(user: User) -> QuerySet[Batch]:
     """The batches of which nobody knows whether the carrier took them, of the call groups that `user` may see."""
     return Batch.objects.filter(state=BatchState.UNCONFIRMED, call_group__in=CallGroup.objects.visible_to(user))
+
+
+def with_calls(batches: QuerySet[Batch]) -> QuerySet[Batch]:
+    """Look up where the unconfirmed calls of each batch are in the call group: at most as many as a batch has."""
+    calls = Call.objects.filter(
+        call_group=OuterRef("call_group"), n__gte=OuterRef("first"), n__lte=OuterRef("last"), status=UNCONFIRMED
+    )
+    return batches.annotate(in_question=ArraySubquery(calls.order_by("n").values("n")))
 
 
 def stopped(user: User) -> QuerySet[CallGroup]:
@@ -86,16 +98,34 @@ def is_old(listed: SuppressionList) -> bool:
 
 @dataclass(frozen=True)
 class Unsettled:
-    """An unconfirmed batch with what is known of it. `carrier` is what is known of its carrier's connection."""
+    """A batch of :func:`with_calls` with what is known of it. `carrier`: what is known of its carrier's connection."""
 
     batch: Batch
     carrier: CarrierState | None
     now: datetime
 
     @property
+    def places(self) -> list[int]:
+        """Where its calls in question are in the call group: not those that were taken out before the hand-over.
+
+        All of them once it is settled; none where the carrier picks the numbers.
+        """
+        batch: Any = self.batch
+        return batch.in_question or list(range(batch.first, batch.last + 1))
+
+    @property
     def number(self) -> int:
-        """How many calls it has; 0 where the carrier picks the numbers."""
-        return max(self.batch.last - self.batch.first + 1, 0)
+        """How many these are."""
+        return len(self.places)
+
+    @property
+    def which(self) -> str:
+        """The same in words: "2", "1 to 200", or "among 1 to 3" if there are others between them."""
+        places = self.places
+        if len(places) < 2:
+            return "".join(f"{n:,}" for n in places)
+        others = places[-1] - places[0] >= len(places)
+        return f"{'among ' if others else ''}{places[0]:,} to {places[-1]:,}"
 
     @property
     def repeated_until(self) -> datetime | None:

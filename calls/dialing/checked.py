@@ -92,6 +92,12 @@ class Record(_WithChecks):
     why: str
     """Why it was not handed over; empty if it was."""
 
+    @property
+    def hand_overs(self) -> int:
+        """How many requests for it may have reached the carrier: none of those after which it was held again."""
+        held_again = max((at for at, status, *_ in self.call.timeline if status == Status.HELD), default=0.0)
+        return sum(checked.at.timestamp() > held_again for checked in self.checks)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut(_WithChecks):

@@ -3,12 +3,27 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import F, Min, Q, QuerySet, Sum
+from django.db.models import Case, Count, F, Min, OuterRef, Q, QuerySet, Subquery, Sum, When
+from django.db.models.functions import Coalesce
 
 from calls.dialing.hours import Rule, in_words
 from calls.dialing.places import country
 from calls.dialing.rules import rings_at
-from calls.models import Batch, BatchState, CallGroup, GroupState, KeptBy
+from calls.models import Batch, BatchState, Call, CallGroup, GroupState, KeptBy
+from calls.obd.statuses import HELD
+
+STILL_HELD = (
+    Call.objects.filter(
+        call_group=OuterRef("call_group"), n__gte=OuterRef("first"), n__lte=OuterRef("last"), status=HELD
+    )
+    .order_by()
+    .values("call_group")
+    .annotate(held=Count("pk"))
+    .values("held")
+)
+# Only a batch that was to be handed over before may have lost calls: to suppression lists, or the cap.
+IN_BATCH = Case(When(rules__isnull=True, then=F("last") - F("first") + 1), default=Coalesce(Subquery(STILL_HELD), 0))
+"""How many calls of a batch are held."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +62,7 @@ def kept_places(group: CallGroup, now: datetime) -> list[KeptThere]:
     places = (
         kept(group)
         .values_list("place")
-        .annotate(calls=Sum(F("last") - F("first") + 1), opens=Min("due_at", filter=~Q(kept_by=KeptBy.NEVER)))
+        .annotate(calls=Sum(IN_BATCH), opens=Min("due_at", filter=~Q(kept_by=KeptBy.NEVER)))
     )
     return [
         KeptThere(place, max(calls, 0), _clocks(rule, place, at), opens, rule.words(place))

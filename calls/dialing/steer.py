@@ -197,9 +197,16 @@ def settle(batch_id: int, user: User, *, placed: bool, carrier_group: str = "") 
         batch.refresh_from_db()
         if batch.state != BatchState.UNCONFIRMED:
             raise NotPossible("This batch is settled already.")
+        these = Call.objects.filter(
+            call_group=group, n__range=(batch.first, batch.last), status=Status.UNCONFIRMED
+        ).count()
         note = f"Settled by {user}: it was {'placed' if placed else 'not placed'}."
         if placed:
             evidence.settle_placed(group, batch, note, str(user), carrier_group)
         else:
             evidence.settle_not_placed(group, batch, note, str(user))
-        audit.note(group, settled=f"calls {batch.first} to {batch.last}: {'placed' if placed else 'not placed'}")
+        some = "" if these > batch.last - batch.first else f"{these:,} of "
+        which = (
+            f"{some}calls {batch.first} to {batch.last}" if batch.last else f"the carrier's group {group.carrier_group}"
+        )
+        audit.note(group, settled=f"{which}: {'placed' if placed else 'not placed'}")

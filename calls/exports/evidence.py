@@ -56,7 +56,7 @@ def _of_call(record: Record) -> Iterator[tuple[Any, ...]]:
     told = (
         call.obd_id, call.number, call.created_at, *_of_group(group),
         call.status, call.word, call.handed_over_at, call.answered_at, call.ended_at, call.duration, call.digits,
-        record.why, (len(record.checks) or "") if handed_over else "",
+        record.why, (record.hand_overs or "") if handed_over else "",
     )  # fmt: skip
     yield _padded(
         "call", *told, *(_of_check(last) if last else ()), *(_heard(last, group) if last and handed_over else ())

@@ -281,8 +281,7 @@ def _dropped(user: User, of: int, query: QueryDict) -> Table:
 
 def dropped_rows(group: CallGroup, outcome: str) -> QuerySet[PlannedCall]:
     """The numbers that the group's plans dropped for this reason."""
-    requests = list(CallRequest.objects.filter(call_group=group).values_list("pk", flat=True)[:1_000])
-    return PlannedCall.objects.filter(request__in=requests, outcome=outcome)
+    return PlannedCall.objects.filter(request__in=CallRequest.objects.filter(call_group=group), outcome=outcome)
 
 
 # --- Who changed what, and what was checked ------------------------------------------------------------------------

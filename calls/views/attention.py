@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from calls.dialing.attention import Unsettled, is_old, never_allowed, old_lists, stopped, unconfirmed
+from calls.dialing.attention import Unsettled, is_old, never_allowed, old_lists, stopped, unconfirmed, with_calls
 from calls.dialing.explain import carrier_trouble, explain
 from calls.dialing.situation import carriers_health, situations
 from calls.forms.filters import CallsFilter
@@ -25,6 +25,8 @@ LISTS_SHOWN = 20
 
 EXPIRED_SHOWN_FOR = timedelta(days=3)
 EXPIRED_COUNTED = 1_000
+STARTED_WITHIN = timedelta(days=100)
+"""Calls that expire were started in this time: they can be scheduled two months ahead, be held, and then expire."""
 
 
 @permission_required("calls.view_callgroup", raise_exception=True)
@@ -32,7 +34,7 @@ EXPIRED_COUNTED = 1_000
 def attention(request: HttpRequest) -> HttpResponse:
     """What waits for somebody in all call groups that this user may see; refreshes itself for as long as it is open."""
     user, now = cast("User", request.user), timezone.now()
-    page = keyset(unconfirmed(user).select_related("call_group"), request, "-id", size=BATCHES_ON_A_PAGE)
+    page = keyset(with_calls(unconfirmed(user).select_related("call_group")), request, "-id", size=BATCHES_ON_A_PAGE)
     found = (rows.select_related("owner", "state_by").order_by("-pk") for rows in (stopped(user), never_allowed(user)))
     paused, never = (list(rows[: STOPPED_SHOWN + 1]) for rows in found)
     groups = [*paused, *never]
@@ -58,11 +60,14 @@ def attention(request: HttpRequest) -> HttpResponse:
 
 def _expired(user: User, now: datetime) -> dict[str, str] | None:
     """How many calls expired lately, in words, and the parameters of the list of calls that show them."""
-    since = timezone.localtime(now).date() - EXPIRED_SHOWN_FOR
+    lately = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0) - EXPIRED_SHOWN_FOR
     query = QueryDict(mutable=True)
-    query.update({"status": EXPIRED.value, "since": f"{since:%Y-%m-%d}"})
-    found = len(CallsFilter(query).narrow_for(user).values_list("pk")[: EXPIRED_COUNTED + 1])
-    if not found:
+    query.update({"status": EXPIRED.value, "since": f"{(lately - STARTED_WITHIN):%Y-%m-%d}"})
+    expired = CallsFilter(query).narrow_for(user).filter(ended_at__gte=lately)
+    started = list(expired.values_list("created_at", flat=True)[: EXPIRED_COUNTED + 1])
+    if not started:
         return None
+    found = len(started)
+    query["since"] = f"{timezone.localtime(min(started)):%Y-%m-%d}"
     number = f"more than {EXPIRED_COUNTED:,}" if found > EXPIRED_COUNTED else f"{found:,}"
     return {"words": f"{number} call{'' if found == 1 else 's'}", "query": query.urlencode()}

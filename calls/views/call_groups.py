@@ -15,7 +15,7 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from calls.contacts.search import digits_of
-from calls.dialing.attention import Unsettled
+from calls.dialing.attention import Unsettled, with_calls
 from calls.dialing.explain import calls as count_of_calls
 from calls.dialing.explain import explain
 from calls.dialing.kept import can_override
@@ -172,7 +172,9 @@ def _summary(request: HttpRequest, group: CallGroup) -> Fragment:
     unconfirmed: list[Any] = []
     if situation.unconfirmed:
         batches = group.batches.filter(state=BatchState.UNCONFIRMED).select_related("call_group").order_by("first")
-        unconfirmed = [Unsettled(each, situation.carrier, situation.now) for each in batches[: BATCHES_SHOWN + 1]]
+        unconfirmed = [
+            Unsettled(each, situation.carrier, situation.now) for each in with_calls(batches)[: BATCHES_SHOWN + 1]
+        ]
     context = {
         "group": group,
         "situation": situation,

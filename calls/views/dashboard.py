@@ -47,11 +47,11 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 def _lists(groups: QuerySet[CallGroup], now: datetime, *, alive: bool) -> dict[str, list[tuple[Situation, Any]]]:
     """The newest call groups that need attention, are under way, and are scheduled; with one more than is shown."""
     found = groups.unfinished().select_related("owner", "state_by").order_by("-pk")  # type: ignore[attr-defined]
-    scheduled = in_state("scheduled", now)
+    scheduled, others = in_state("scheduled", now), found.exclude(in_state("attention", now))
     queries = {
         "attention": found.filter(in_state("attention", now)),
-        "under_way": found.exclude(in_state("attention", now)).exclude(scheduled),
-        "scheduled": found.filter(scheduled).order_by("due_at", "pk"),
+        "under_way": others.exclude(scheduled),
+        "scheduled": others.filter(scheduled).order_by("due_at", "pk"),
     }
     rows = {name: list(query[: SHOWN + 1]) for name, query in queries.items()}
     every = {group.pk: group for listed in rows.values() for group in listed}

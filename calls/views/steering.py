@@ -15,7 +15,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST
 
 from calls.dialing import steer
-from calls.dialing.attention import Unsettled
+from calls.dialing.attention import Unsettled, with_calls
 from calls.dialing.changes import calls_of
 from calls.dialing.kept import can_override, kept_places
 from calls.forms.filters import PlacedForm
@@ -96,7 +96,7 @@ def _nothing_to_override(group: CallGroup) -> str:
 def call_group_settle(request: HttpRequest, pk: int, batch: int, *, placed: bool) -> HttpResponse:
     """Say what became of an unconfirmed batch, after showing what is known of it."""
     group = visible_group(request, pk)
-    unsettled = get_object_or_404(group.batches, pk=batch)
+    unsettled = get_object_or_404(with_calls(group.batches.all()), pk=batch)
     form = PlacedForm(request.POST if placed and request.method == "POST" else None)
     if request.method == "POST" and (not placed or form.is_valid()):
         carrier_group = form.cleaned_data["carrier_group"] if placed else ""
@@ -109,14 +109,15 @@ def call_group_settle(request: HttpRequest, pk: int, batch: int, *, placed: bool
         )
     unsettled.call_group = group
     carrier = CarrierState.objects.filter(name=group.carrier).first()
+    shown = Unsettled(unsettled, carrier, timezone.now())
     context = {
         "group": group,
         "batch": unsettled,
-        "some": calls_of(unsettled).order_by("n")[:NUMBERS_SHOWN],
+        "some": calls_of(unsettled).filter(n__in=shown.places[:NUMBERS_SHOWN]).order_by("n"),
         "placed": placed,
         "form": form,
         "possible": unsettled.state == BatchState.UNCONFIRMED,
-        "unsettled": Unsettled(unsettled, carrier, timezone.now()),
+        "unsettled": shown,
         "carrier": carrier,
         "back": _back(request, group),
     }

@@ -226,5 +226,6 @@ def _choose(person: User, kind: Kind, shown: set[int], chosen: set[int]) -> None
     """Of the rows that were `shown`, enable those `chosen` and no others; the rest of the profile stays."""
     existing = set(kind.model._default_manager.filter(pk__in=shown).values_list("pk", flat=True))
     enabled = getattr(person, kind.chosen)
-    enabled.remove(*existing - chosen)
+    # Only what was there: the audit log is told of all that is removed, whether it was there or not.
+    enabled.remove(*enabled.filter(pk__in=existing - chosen))
     enabled.add(*existing & chosen)

@@ -10,6 +10,7 @@ from django.http import QueryDict
 from django.test import Client
 from django.utils import timezone
 
+from calls.carriers.base import Accepted, NotTaken
 from calls.dialing.handover import hand_over
 from calls.dialing.rules import digest_of
 from calls.dialing.start import start
@@ -27,6 +28,7 @@ from calls.models import (
 )
 from tests.api.asking import Program
 from tests.audit.rows import text_of
+from tests.dialing.helpers import Carrier, freeze, use
 from tests.exports.saved import export, rows_of
 from tests.factories import client_for, make_call_group, make_request, make_sound, make_user, number
 from tests.watching.rows import group_of
@@ -95,6 +97,25 @@ def written(group: CallGroup, *entries: dict[str, Any]) -> None:
     Batch.objects.filter(call_group=group).update(rules=[RULES | entry for entry in entries])
 
 
+def test_what_never_got_to_the_carrier_is_no_hand_over(
+    web: Client, boss: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carrier = Carrier()
+    use(carrier, monkeypatch)
+    at = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+    freeze(monkeypatch, at)
+    group = make_call_group(boss, [CALLED])
+    carrier.answer = NotTaken("Refused the connection.")
+    for hours in range(3):
+        if hours == 2:
+            carrier.answer = Accepted()
+        freeze(monkeypatch, at + timedelta(hours=hours))
+        hand_over(group.pk, 0)
+    assert len(carrier.orders) == 3
+    assert told(web)[0]["hand-overs"] == "1"
+    assert call_page(web, group).count("An earlier check") == 2
+
+
 # --- The page of a call --------------------------------------------------------------------------------------------
 
 
@@ -128,7 +149,7 @@ def test_other_rules_in_words(web: Client, group: CallGroup) -> None:
         },
     )
     shown = call_page(web, group)
-    first, second = shown.split("An earlier hand-over")[1].split("Overridden")
+    first, second = shown.split("An earlier check")[1].split("Overridden")
     assert "08:00-20:00, every day" in first
     assert "called on them too" in first
     assert "there were none within 14 days of it" in first

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from calls.models import Call, Contact, PlannedCall, Suppression, SuppressionList, User
+from calls.models import Call, CallRequest, Contact, PlannedCall, Suppression, SuppressionList, User
 from tests.exports.saved import NEW, export, rows_of, saved, sheets_of
 from tests.factories import client_for, make_group, make_request, make_user, number
 from tests.watching.rows import group_of
@@ -92,6 +92,20 @@ def test_what_a_plan_left_out(web: Client, asha: User) -> None:
 
 
 # --- Contacts and suppressed numbers -------------------------------------------------------------------------------
+
+
+def test_what_many_plans_left_out(web: Client, asha: User) -> None:
+    """A program has its requests of a day listed in one call group."""
+    group = group_of(asha, {"COMPLETED": 1})
+    blank: dict[str, Any] = {"owner": asha, "typed": {}, "options": {}, "state": "started", "call_group": group}
+    requests = CallRequest.objects.bulk_create(CallRequest(**blank, suppressed=1) for _ in range(1_001))
+    rows = [{"position": 1, "number": number(n), "outcome": "suppressed", "reason": "Asked"} for n in range(1_001)]
+    PlannedCall.objects.bulk_create(
+        PlannedCall(request=request, **row) for request, row in zip(requests, rows, strict=True)
+    )
+    assert "1,001" in web.get(f"/call-groups/{group.pk}/").text
+    _, *saved_rows = rows_of(export(web, "dropped", of=group.pk, query="outcome=suppressed"))
+    assert len(saved_rows) == 1_001
 
 
 def test_contacts_with_their_extra_columns(web: Client) -> None:

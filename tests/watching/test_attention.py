@@ -88,7 +88,7 @@ def test_an_unconfirmed_batch_with_all_that_is_known(client: Client, asha: User)
     html = html_of(client)
     text = words(html)
     assert f"Call group {group.pk} Fees" in text
-    assert "3 calls: 1 to 3 of 3, 1.sound" in text
+    assert "2 calls: 1 to 2 of 3, 1.sound" in text
     assert "What came back: The carrier did not answer within 30 seconds." in text
     assert "and named none." in text
     assert "The request is not repeated: nothing says that the carrier would place it only once." in text
@@ -194,8 +194,18 @@ def test_calls_that_expired_lately(client: Client, asha: User) -> None:
     assert link
     listed = client.get(link[1].replace("&amp;", "&")).content.decode()
     assert f"/call-groups/{group.pk}/calls/2/" in listed
-    Call.objects.update(created_at=timezone.now() - timedelta(days=5))
+    Call.objects.update(ended_at=timezone.now() - timedelta(days=5))
     assert "Expired lately" not in said(client)
+
+
+def test_what_was_started_long_ago_can_expire_today(client: Client, asha: User) -> None:
+    group = group_of(asha, {"EXPIRED": 1, "COMPLETED": 1}, handed_over_at=timezone.now() - timedelta(days=60))
+    group.calls.update(ended_at=timezone.now())
+    html = html_of(client)
+    assert "Of 1 call" in words(html)
+    link = re.search(r'href="(/calls/\?status=EXPIRED[^"]*)"', html)
+    assert link
+    assert f"/call-groups/{group.pk}/calls/1/" in client.get(link[1].replace("&amp;", "&")).text
 
 
 def test_more_than_fit_on_a_page(client: Client, asha: User) -> None:

@@ -8,8 +8,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from calls.models import CallRequest, CarrierBreaker, CarrierState, RequestState, User
-from tests.factories import client_for, make_group, make_sound, make_user
+from calls.models import CallGroup, CallRequest, CarrierBreaker, CarrierState, RequestState, User
+from tests.factories import client_for, make_call_group, make_group, make_sound, make_user
 from tests.watching.rows import carrier_fails, group_of
 
 pytestmark = pytest.mark.django_db
@@ -71,6 +71,15 @@ def test_running_scheduled_and_finished_groups(asha: User) -> None:
     assert f"/call-groups/{later.pk}/" in scheduled
     assert f"/call-groups/{finished.pk}/" not in html
     assert "All calls are with the carrier; 2 still run." in html
+
+
+def test_each_call_group_is_listed_once(asha: User) -> None:
+    group = make_call_group(asha, 1)
+    later = timezone.now() + timedelta(days=14)
+    group.batches.update(kept_by="never", due_at=later)
+    CallGroup.objects.update(due_at=later)
+    shown = client_for(asha).get("/").context
+    assert [len(shown[name]) for name in ("attention", "under_way", "scheduled")] == [1, 0, 0]
 
 
 def test_what_needs_attention(asha: User) -> None:

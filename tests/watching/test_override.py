@@ -9,7 +9,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from calls import tasks
-from calls.carriers.base import Stopped
+from calls.carriers.base import NotTaken, Stopped
 from calls.dialing import handover, steer
 from calls.dialing.start import start
 from calls.models import Batch, CallGroup, CallingRule, Suppression, User
@@ -231,6 +231,20 @@ def test_what_is_settled_days_later_obeys_the_rules(
     handover.hand_over(group.pk, claimed[0].lane)
     assert carrier.numbers == [number(2)]
     assert group.batches.get(pk=claimed[0].pk).kept_by == "hours"
+
+
+def test_what_was_taken_out_before_is_not_counted(
+    web: Client, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freeze(monkeypatch, EVENING - timedelta(minutes=50))
+    group = make_call_group(make_user(), 3)
+    Suppression.objects.create(number=number(0), reason="Asked")
+    carrier.answer = NotTaken("Refused the connection.")
+    handover.hand_over(group.pk, 0)
+    freeze(monkeypatch, EVENING)
+    handover.hand_over(group.pk, 0)
+    assert statuses(group) == ["DND", "HELD", "HELD"]
+    assert "2 held calls that wait for calling hours" in words(web.get(address(group)))
 
 
 def test_there_is_nothing_to_override_where_no_hours_keep_calls(boss: User) -> None:

@@ -4,10 +4,13 @@ import re
 from typing import Any
 
 import pytest
+from auditlog.models import LogEntry
 from django.test import Client
 
+from calls.contacts.numbers import pretty
 from calls.models import Batch, BatchState, CallGroup, GroupState, User
-from tests.factories import client_for, make_user
+from tests.contacts.pages import text
+from tests.factories import client_for, make_user, number
 from tests.watching.rows import group_of
 
 pytestmark = pytest.mark.django_db
@@ -34,6 +37,11 @@ def does(client: Client, group: CallGroup, end: str, data: dict[str, str] | None
     assert response.redirect_chain == [(f"/call-groups/{group.pk}/", 302)]
     group.refresh_from_db()
     return " ".join(re.sub(r"<[^>]+>", " ", response.content.decode()).split())
+
+
+def number_of(n: int) -> str:
+    """The number of the call at that place, as pages show it."""
+    return pretty(number(n))
 
 
 def tally(group: CallGroup) -> dict[str, int]:
@@ -140,6 +148,33 @@ def test_a_batch_of_another_group(client: Client, group: CallGroup, batch: Batch
 
 def ends(batch: Batch) -> list[str]:
     return ["pause/", "resume/", "cancel/", f"batches/{batch.pk}/placed/", f"batches/{batch.pk}/not-placed/"]
+
+
+def test_only_calls_that_were_handed_over_are_in_question(client: Client, asha: User) -> None:
+    """One was taken out right before, as it was on a suppression list."""
+    group = group_of(asha, {"UNCONFIRMED": 4})
+    batch = group.batches.get()
+    group.calls.filter(n=1).update(status="DND", handed_over_at=None)
+    total = group.total
+    for address in (f"/call-groups/{group.pk}/", "/attention/", f"/call-groups/{group.pk}/batches/{batch.pk}/placed/"):
+        page = text(client.get(address))
+        assert f"2 to {total}" in page, address
+        assert f"1 to {total}" not in page, address
+    assert number_of(1) not in page
+    assert number_of(2) in page
+    does(client, group, f"batches/{batch.pk}/not-placed/")
+    logged = LogEntry.objects.filter(changes__has_key="settled").get()
+    assert logged.changes["settled"][1] == f"{total - 1} of calls 1 to {total}: not placed"
+
+
+def test_a_group_that_the_carrier_holds_is_settled_by_its_name(client: Client, batch: Batch) -> None:
+    group = batch.call_group
+    group.calls.all().delete()
+    Batch.objects.filter(pk=batch.pk).update(last=0)
+    CallGroup.objects.filter(pk=group.pk).update(carrier_group="vips", ended_at=None)
+    does(client, group, f"batches/{batch.pk}/not-placed/")
+    logged = LogEntry.objects.filter(changes__has_key="settled").get()
+    assert logged.changes["settled"][1] == "the carrier's group vips: not placed"
 
 
 def test_who_may_steer(batch: Batch) -> None:
