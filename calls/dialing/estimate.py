@@ -34,7 +34,9 @@ def expected_end(group: CallGroup, now: datetime) -> datetime | None:
         return None
     # Where the carrier waits for the scheduled time, the calls are handed over long before.
     begins = group.begins_at
-    done, elapsed = group.total - group.open, now - begins
+    done, elapsed, cps = group.total - group.open, now - begins, get_carrier(group.carrier).cps
     if now < begins or not done:
-        return max(now, begins + takes(group.total, group.retries, get_carrier(group.carrier).cps))
+        return max(now, begins + takes(group.total, group.retries, cps))
+    if group.held and (group.state_at or group.override_at):  # it has waited: that was not its pace
+        return now + takes(group.open, group.retries, cps)
     return now + elapsed * (group.open / done)

@@ -142,6 +142,8 @@ class Rule:
             parts.append(in_days(self.weekdays))
         if self.holidays:
             parts.append("not on public holidays")
+        if self.closed:
+            parts.append(f"not on {len(self.closed)} further day{'s' if len(self.closed) > 1 else ''}")
         return ", ".join(parts)
 
     @property

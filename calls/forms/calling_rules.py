@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from calls.dialing.hours import Hours, Rule
 from calls.forms.entries import NumberField
+from calls.forms.unchanged import UnchangedForm
 from calls.models import CallingRule, Traffic
 from calls.models.rules import WEEKDAYS
 
@@ -83,7 +84,7 @@ def _is_day(text: str) -> bool:
         return False
 
 
-class CallingRuleForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no type at run time
+class CallingRuleForm(UnchangedForm):
     """When people may be called by calls of one traffic type, and how often."""
 
     hours = HoursField(

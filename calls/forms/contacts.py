@@ -7,6 +7,7 @@ from django import forms
 from calls.contacts.names import as_name
 from calls.forms.entries import NumberField
 from calls.forms.imports import UploadForm
+from calls.forms.unchanged import UnchangedForm
 from calls.models import Contact, ContactGroup
 
 NAME_HELP = "Unique. Not all digits and without commas, so that programs can name it."
@@ -63,7 +64,7 @@ class NewGroupForm(UploadForm, GroupForm):
         return cleaned
 
 
-class ContactForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no type at run time
+class ContactForm(UnchangedForm):
     """One contact; its group is the instance's."""
 
     number = NumberField()

@@ -64,7 +64,7 @@ class UploadForm(forms.Form):
     pasted = PastedField(
         label="Paste numbers",
         required=False,
-        widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false", "autocomplete": "off"}),
+        widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false"}),
         help_text="With or without names, separated as you like; or cells copied from a spreadsheet.",
     )
     file = forms.FileField(

@@ -32,6 +32,8 @@ class IVRForm(ReferenceForm):
         "that number that are still held are not made, in no call group.",
     )
 
+    watched_too = ("keys",)
+
     class Meta:
         model = IVR
         fields = ["number", "name", "opt_out_key"]

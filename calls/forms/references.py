@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 
+from calls.forms.unchanged import UnchangedForm
 from calls.models import IVR, Sound
 from calls.models.media import REFERENCE_MAX
 
@@ -27,7 +28,7 @@ class ReferenceField(forms.CharField):
         return number
 
 
-class ReferenceForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no type at run time
+class ReferenceForm(UnchangedForm):
     """A sound or an IVR. The number is asked for a new one only: calls and other programs name it by that."""
 
     number = ReferenceField(

@@ -26,6 +26,8 @@ TYPED_CHARACTERS, TYPED_DIGITS = TYPED_LIMIT * 100, TYPED_LIMIT * 20
 LISTED = 300
 """Choices shown in a list; chosen ones are always among them."""
 
+GONE = "{} was deleted meanwhile, or your profile does not enable it any more. Choose again."
+
 NUMBERS, GROUPS, AGAIN = "numbers", "groups", "again"
 SOUND, IVR_KIND, MESSAGE = "sound", "ivr", "message"
 
@@ -66,11 +68,16 @@ class StartForm(forms.Form):
     numbers = forms.CharField(
         label="Phone numbers",
         required=False,
-        widget=forms.Textarea(attrs={"rows": 5, "inputmode": "tel", "autocomplete": "off", "spellcheck": "false"}),
+        # Not autocomplete="off": browsers would empty it when one goes back.
+        widget=forms.Textarea(attrs={"rows": 5, "inputmode": "tel", "spellcheck": "false"}),
         help_text="One a line, or separated by commas. A name may stand beside a number.",
     )
     groups = forms.ModelMultipleChoiceField(
-        ContactGroup.objects.none(), label="Contact groups", required=False, widget=forms.CheckboxSelectMultiple
+        ContactGroup.objects.none(),
+        label="Contact groups",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"invalid_choice": GONE.format("A contact group (%(value)s)")},
     )
     heard = forms.ChoiceField(
         label="What is heard",
@@ -78,8 +85,20 @@ class StartForm(forms.Form):
         widget=forms.RadioSelect,
         initial=SOUND,
     )
-    sound = forms.ModelChoiceField(Sound.objects.none(), label="Sound", required=False, empty_label="Choose a sound")
-    ivr = forms.ModelChoiceField(IVR.objects.none(), label="IVR", required=False, empty_label="Choose an IVR")
+    sound = forms.ModelChoiceField(
+        Sound.objects.none(),
+        label="Sound",
+        required=False,
+        empty_label="Choose a sound",
+        error_messages={"invalid_choice": GONE.format("The sound")},
+    )
+    ivr = forms.ModelChoiceField(
+        IVR.objects.none(),
+        label="IVR",
+        required=False,
+        empty_label="Choose an IVR",
+        error_messages={"invalid_choice": GONE.format("The IVR")},
+    )
     message = ParameterField(
         "message",
         label="Message",

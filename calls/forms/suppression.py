@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from calls.forms.unchanged import UnchangedForm
 from calls.models import SuppressionList
 
 FIELDS = ["name", "category", "source", "scrubbed_on", "ends_on", "promotional_only"]
@@ -23,7 +24,7 @@ class DateInput(forms.DateInput):
         super().__init__(format="%Y-%m-%d")
 
 
-class SuppressionListForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no type at run time
+class SuppressionListForm(UnchangedForm):
     """What is known of a suppression list; its numbers are imported."""
 
     class Meta:

@@ -820,6 +820,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         db_default="",
+                        default="",
                         help_text="Goes with each call to this contact.",
                         max_length=64,
                         verbose_name="custom reference",
@@ -1123,6 +1124,7 @@ class Migration(migrations.Migration):
                             ("#", "#"),
                         ],
                         db_default="",
+                        default="",
                         help_text="Whoever presses it is put on the suppression list at once. Empty: no key does that.",
                         max_length=1,
                         verbose_name="opt-out key",

@@ -89,7 +89,12 @@ class Contact(models.Model):
     number = models.CharField(max_length=16)
     name = models.CharField(max_length=100, blank=True)
     custom = models.CharField(
-        "custom reference", max_length=64, blank=True, db_default="", help_text="Goes with each call to this contact."
+        "custom reference",
+        max_length=64,
+        blank=True,
+        default="",  # besides the database's own, which a form of a new contact would show
+        db_default="",
+        help_text="Goes with each call to this contact.",
     )
     extra = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -116,6 +116,7 @@ class IVR(Reference):
         "opt-out key",
         max_length=1,
         blank=True,
+        default="",
         db_default="",
         choices=[(key, key) for key in PHONE_KEYS],
         help_text="Whoever presses it is put on the suppression list at once. Empty: no key does that.",

@@ -1,10 +1,14 @@
 """Signing in and out, and one's own password: Django's views, wired to this portal."""
 
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import (
     LoginView,
     LogoutView,
@@ -14,12 +18,40 @@ from django.contrib.auth.views import (
 )
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from calls import audit
 from calls.forms.account import SignInForm
 from calls.models import User
 from calls.views.people import signed_in
+
+NOTHING_SENT = (
+    "You were signed out meanwhile, and nothing was sent. What you typed is still in the form: go back in your "
+    "browser, copy it, and sign in."
+)
+
+
+class SignedOut(LoginRequiredMiddleware):
+    """Django's middleware; who was signed out while filling in a form is told that nothing was sent."""
+
+    def handle_no_permission(
+        self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
+    ) -> HttpResponseRedirect:
+        """To the sign-in page, and from there to the page with the form."""
+        if request.method != "POST" or request.headers.get("X-Requested-With") == "XMLHttpRequest":
+            return super().handle_no_permission(request, view_func)
+        messages.warning(request, NOTHING_SENT)
+        return redirect_to_login(_came_from(request), settings.LOGIN_URL)
+
+
+def _came_from(request: HttpRequest) -> str:
+    """The page of this portal from which a form was sent; the dashboard if that isn't known."""
+    page = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(page, {request.get_host()}, request.is_secure()):
+        return "/"
+    return urlunsplit(("", "", *urlsplit(page)[2:4], ""))
 
 
 class _SignIn(LoginView):

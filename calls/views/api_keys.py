@@ -1,5 +1,7 @@
 """API keys: list, a new one, one key, revoking. People manage their own, admins everybody's."""
 
+from secrets import token_urlsafe
+
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse
@@ -17,6 +19,14 @@ from calls.views.people import signed_in
 
 GET_OR_POST = ["GET", "HEAD", "POST"]
 
+MADE = "api_keys_made"
+"""The session's forms of new keys that were sent: a page that is reloaded sends its form again."""
+
+FORMS_KNOWN = 20
+ALREADY_MADE = (
+    "This key was created already, and is shown only once. If nobody has copied it, revoke it and create another one."
+)
+
 
 @require_safe
 @permission_required("calls.view_apikey", raise_exception=True)
@@ -33,9 +43,15 @@ def api_keys(request: HttpRequest) -> HttpResponse:
 def api_key_new(request: HttpRequest) -> HttpResponse:
     """Create a key. It is in this one answer only, which nothing may store, and nowhere else."""
     form = APIKeyForm(request.POST if request.method == "POST" else None, actor=signed_in(request))
+    once, made = request.POST.get("once", ""), request.session.get(MADE, [])
+    if once in made:
+        messages.warning(request, ALREADY_MADE)
+        return redirect("api_keys")
     if not form.is_valid():
-        return render(request, "api_keys/new.html", {"form": form})
+        return render(request, "api_keys/new.html", {"form": form, "once": once or token_urlsafe(9)})
     row, key = form.make()
+    if once:
+        request.session[MADE] = [*made, once[:20]][-FORMS_KNOWN:]
     return render(request, "api_keys/shown.html", {"row": row, "key": key, "secret": secret_of(row)})
 
 

@@ -48,10 +48,11 @@ GROUPS_ON_A_PAGE = 25
 BATCHES_SHOWN = 10
 CHILDREN_SHOWN = 10
 CALLBACKS_COUNTED = 1_000
+GROUPS_NAMED = 100
 
 DROPPED = {
     Outcome.DUPLICATE: "Listed more than once",
-    Outcome.INVALID: "Not a number that can be called",
+    Outcome.INVALID: "Not a number, or never allowed by the calling rules",
     Outcome.SUPPRESSED: "On a suppression list",
     Outcome.CAPPED: "Called often enough that day",
 }
@@ -130,8 +131,8 @@ def call_group(request: HttpRequest, pk: int) -> HttpResponse:
         "summary": _summary(request, group).html,
         "calls": _calls(request, group, form).html,
         "tabs": _status_tabs(request.GET, form),
-        "heard": _heard(user, group),
-        "contact_groups": _contact_groups(user, group),
+        "heard": heard_by(user, group.play),
+        "contact_groups": named_for(user, group.contact_groups.all()),
         "parent": CallGroup.objects.visible_to(user).filter(pk=group.parent_id).first() if group.parent_id else None,
         "children": CallGroup.objects.visible_to(user).filter(parent=group).order_by("-pk")[:CHILDREN_SHOWN],
         "dropped": _dropped(group),
@@ -282,17 +283,17 @@ def _status_tabs(query: QueryDict, form: CallsOfGroupFilter) -> list[dict[str, A
     ]
 
 
-def _heard(user: User, group: CallGroup) -> Sound | IVR | None:
-    """The sound or IVR, if the user may see it."""
-    number, _, kind = group.play.partition(".")
+def heard_by(user: User, play: str) -> Sound | IVR | None:
+    """The sound or IVR of that reference (`123.sound`), if the user may see it."""
+    number, _, kind = play.partition(".")
     if kind == "sound":
         return Sound.objects.visible_to(user).filter(number=number).first()
     return IVR.objects.visible_to(user).filter(number=number).first() if kind == "ivr" else None
 
 
-def _contact_groups(user: User, group: CallGroup) -> list[tuple[ContactGroup, bool]]:
-    """The contact groups that were called, each with whether the user may open it."""
-    called = list(group.contact_groups.all()[:100])
+def named_for(user: User, groups: QuerySet[ContactGroup]) -> list[tuple[ContactGroup, bool]]:
+    """The contact groups that are called, each with whether the user may open it."""
+    called = list(groups[:GROUPS_NAMED])
     visible = ContactGroup.objects.visible_to(user).filter(pk__in=[each.pk for each in called])
     usable = set(visible.values_list("pk", flat=True))
     return [(each, each.pk in usable) for each in called]

@@ -75,12 +75,15 @@ def calling_rule(request: HttpRequest, traffic: str) -> HttpResponse:
     """Change the rule of one traffic type."""
     if traffic not in Traffic.values:
         raise Http404
-    row = get_object_or_404(CallingRule, pk=traffic)
-    form = CallingRuleForm(request.POST if request.method == "POST" else None, instance=row)
-    if form.is_valid():
+    if request.method == "POST":
         with transaction.atomic():
-            form.save()
-            rules_changed_later(traffic)
-        messages.success(request, f"The rule for {row.traffic} calls was saved. It holds from now on.")
-        return redirect("calling_rules")
+            row = get_object_or_404(CallingRule.objects.select_for_update(), pk=traffic)
+            form = CallingRuleForm(request.POST, instance=row)
+            if form.is_valid():
+                form.save()
+                rules_changed_later(traffic)
+                messages.success(request, f"The rule for {row.traffic} calls was saved. It holds from now on.")
+                return redirect("calling_rules")
+    else:
+        form = CallingRuleForm(instance=get_object_or_404(CallingRule, pk=traffic))
     return render(request, "calling_rules/form.html", {"form": form, "traffic": Traffic(traffic)})

@@ -227,7 +227,7 @@ def _edit_contact(request: HttpRequest, contact: Contact) -> HttpResponse:
             with short_wait(contact.group):
                 _lock_for(contact)
                 # Only these: an import may have changed the others meanwhile.
-                contact.save(update_fields=None if is_new else [*form.fields])
+                contact.save(update_fields=None if is_new else form.saved)
         except IntegrityError:
             form.add_error("number", f"{form.cleaned_data['number']} was added meanwhile.")
         except Busy as error:

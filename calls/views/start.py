@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -24,6 +24,7 @@ from calls.dialing.start import CannotStart, NotPlanned, last_again, start
 from calls.forms.start import AGAIN, GROUPS, IVR_KIND, SOUND, StartForm
 from calls.models import IVR, CallGroup, CallRequest, ContactGroup, Outcome, RequestState, Sound, User
 from calls.views.asked import Forgotten, whole_query
+from calls.views.call_groups import heard_by, named_for
 from calls.views.paging import keyset
 from calls.views.polling import is_refresh, live
 
@@ -33,7 +34,7 @@ PREFLIGHT_LASTS = timedelta(hours=1)
 TILES = {
     Outcome.CALLABLE: "each called once",
     Outcome.DUPLICATE: "listed more than once, called once",
-    Outcome.INVALID: "not a number that can be called",
+    Outcome.INVALID: "not a number, or never allowed by the calling rules",
     Outcome.SUPPRESSED: "on a suppression list",
     Outcome.CAPPED: "called often enough that day",
 }
@@ -153,6 +154,9 @@ def preflight(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         # Where there is no cap, nobody asks how many it kept away.
         context["tiles"] = [tile for tile in tiles if tile[1] or tile[0] != Outcome.CAPPED]
         context["made_again"] = _last_again(asked)
+        options, user = context["options"], cast("User", request.user)
+        context["heard"] = heard_by(user, options.play)
+        context["contact_groups"] = named_for(user, ContactGroup.objects.filter(pk__in=options.contact_groups))
         context["may_start"] = isinstance(request.user, User) and request.user.can_start_calls
     return live(request, "start/preflight.html", "plan", context, final=not working)
 

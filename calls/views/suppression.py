@@ -94,7 +94,7 @@ def suppression_list_edit(request: HttpRequest, pk: int) -> HttpResponse:
             with short_wait(chosen):
                 _lock(pk)
                 # Only these: its size and version may have grown meanwhile.
-                chosen.save(update_fields=[*form.fields])
+                chosen.save(update_fields=form.saved)
         except IntegrityError:
             form.add_error("name", name_taken(form.cleaned_data["name"]))
         except Busy as error:

@@ -24,7 +24,10 @@
     const main = new DOMParser().parseFromString(html, "text/html").querySelector("main");
     const files = form.querySelector("input[type='file']").files;
     const field = main.querySelector("form[data-upload] input[type='file']");
-    if (field) field.files = files;
+    if (field && files.length) {
+      field.files = files;
+      main.querySelector("[data-file-lost]")?.remove();
+    }
     form.closest("main").replaceWith(main);
     main.querySelector("#form-errors")?.scrollIntoView({ block: "center" });
   };

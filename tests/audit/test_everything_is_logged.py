@@ -125,7 +125,7 @@ def import_undo(web: Client, boss: User) -> Iterator[str]:
     asked = _confirmed(web, f"/suppression/{register.pk}/import/", pasted=number(2), reason="Asked")
     yield "boss changed suppression list Register | numbers:  -> 1 added by the import of pasted text"
     web.post(f"/imports/{asked.pk}/undo/")
-    at = f"{asked.created_at:%Y-%m-%d %H:%M} UTC"
+    at = f"{timezone.localtime(asked.created_at):%Y-%m-%d %H:%M}"
     yield f"boss changed suppression list Register | numbers:  -> Import of pasted text of {at} undone"
 
 

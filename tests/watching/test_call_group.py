@@ -319,7 +319,7 @@ def with_dropped(asha: User) -> CallGroup:
 
 def test_what_was_not_called(client: Client, with_dropped: CallGroup) -> None:
     said = words(html_of(client, with_dropped))
-    assert "Not a number that can be called 60" in said
+    assert "Not a number, or never allowed by the calling rules 60" in said
     assert "On a suppression list 1" in said
     assert "Listed more than once" not in said
 

@@ -121,7 +121,7 @@ def take_back(import_: Import, progress: Unnoted) -> None:
         undoing = Import.objects.filter(pk=import_.pk, state=ImportState.UNDOING)
         if not undoing.update(state=ImportState.UNDONE, ended_at=timezone.now()):
             raise Cancelled
-        note(target, **{_what(target): f"{import_} of {import_.created_at:%Y-%m-%d %H:%M} UTC undone"})
+        note(target, **{_what(target): f"{import_} of {timezone.localtime(import_.created_at):%Y-%m-%d %H:%M} undone"})
 
 
 def fail(import_: Import, words: str) -> None:
