@@ -5,10 +5,11 @@ Nothing is dropped without a word (DESIGN.md, rule 6): every line that isn't bla
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from calls.contacts.names import as_name
-from calls.contacts.numbers import NumberError, exists, find, has_extension, normalise, split
+from calls.contacts.numbers import NumberError, exists, find, has_extension, is_torn, normalise, split
 from calls.contacts.repair import Cell, read_cell
 from calls.obd.values import shown
 
@@ -72,6 +73,9 @@ def _read_line(line: int, content: str, region: str) -> Iterator[Entry]:
         return
     parts = _PARTS.split(content)
     items = [item for part in parts if part.strip() for item in _items(part.strip(), region)]
+    if any(a.is_number and b.is_number and is_torn(a.text, b.text, region) for a, b in pairwise(items)):
+        yield replace(whole, reason=f"{whole.text} could be one number or two")
+        return
     yield from _named(line, items, region) or [whole]
 
 

@@ -65,6 +65,11 @@ class Plan:
         length = len(digits)
         return length not in self._local_lengths and length > max(self._lengths, default=0)
 
+    @property
+    def without_area_code(self) -> bool:
+        """Whether people call some numbers without area code (IS_POSSIBLE_LOCAL_ONLY)."""
+        return bool(self._local_lengths)
+
     def national(self, digits: str) -> str:
         """Return what parse() makes of digits without country code: no prefix, unless too few are left then."""
         rest = self.without_prefix(digits)
@@ -106,7 +111,8 @@ def read(digits: str, region: str, bare_international: bool) -> str | None:
     home = plan(region)
     if home is None or len(digits) <= SHORT_CODE_DIGITS:
         return None
-    if number := _at_home(digits, home):
+    number = _at_home(digits, home)
+    if number or number is None:
         return number
     if digits.startswith("00"):
         return _international(digits.lstrip("0"))
@@ -133,12 +139,17 @@ def _without_region(code: int) -> Plan | None:
     return Plan(metadata) if metadata else None
 
 
-def _at_home(digits: str, home: Plan) -> str:
-    """Return E.164 for digits as they are dialled in that region, "" if it has no such number (parse)."""
+def _at_home(digits: str, home: Plan) -> str | None:
+    """Return E.164 for digits as they are dialled in that region, "" if it has no such number (parse).
+
+    None if "00" may be a prefix by itself, or with the next digit that of a carrier ("0091" in Singapore).
+    """
     abroad = home.abroad.match(digits) if home.abroad else None
     # No country code begins with 0: then what looked like the international prefix was none.
     if abroad and not digits.startswith("0", abroad.end()):
-        return _international(digits[abroad.end() :])
+        number = _international(digits[abroad.end() :])
+        prefixed = number and abroad.end() > len("00") and digits.startswith("00")
+        return None if prefixed and _international(digits[len("00") :]) not in {"", number} else number
     if digits.startswith(home.code):
         rest = home.without_prefix(digits[len(home.code) :])
         if (home.could_be(rest) and not home.could_be(digits)) or home.too_long(digits):

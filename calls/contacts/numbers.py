@@ -29,6 +29,11 @@ _DIVISION = re.compile(r"(\d+)([^\d+]+)(?=(\d+))")
 _ALTERNATIVES = frozenset("/()[]")
 # The place in a numbered list, unless the same mark divides what follows too.
 _LISTED = re.compile(r"\d{1,4}([.)])\s+(?!.*\1)")
+# A number has at most 15 digits and few people write it in more than seven words.
+_WORDS = 8
+_WHOLE_WORD = re.compile(r"\D*\d{7,}\D*")
+# A long group with few digits behind it, or before it.
+_WITH_FEW = re.compile(r"\d{6,9}(?: */ *\d{1,3})+|\d{7,9}[ -]+\d{1,3}|([1-9]\d?)[ /]+(\d{7,})")
 # So many digits in a row are rarely a group of a longer number.
 _LONG_GROUP = 5
 
@@ -83,9 +88,13 @@ def exists(text: str, region: str) -> bool:
 
 
 def begins_late(text: str, region: str, number: str) -> bool:
-    """Tell whether the first digits of `text`, which was read as `number`, may be none of it ("3. 0152 28817386")."""
+    """Tell whether the first digits of `text`, which was read as `number`, may be none of it ("3. 0152 28817386").
+
+    Or the last ones, where what is before them is too short for a number with its area code ("26543210-11").
+    """
     with suppress(NumberError):
-        return _begins_late(number, _digits(text)[1], region)
+        written = _digits(text)[1]
+        return _begins_late(number, written, region) or _has_a_local_number(number, written, region)
     return False
 
 
@@ -108,7 +117,11 @@ def _doubt(number: str, digits: str, written: str, region: str, bare_internation
             return f"{digits} has lost a 0 or a +: it could be {number} or {other}"
     if written is digits:
         return ""
-    several = _begins_late(number, written, region) or _goes_on(written, region, bare_international)
+    several = (
+        _begins_late(number, written, region)
+        or _goes_on(written, region, bare_international)
+        or _has_a_local_number(number, written, region)
+    )
     return f"{written} could be one number or two" if several else ""
 
 
@@ -156,6 +169,24 @@ def _begins_late(number: str, written: str, region: str) -> bool:
     return False
 
 
+def _has_a_local_number(number: str, written: str, region: str) -> bool:
+    """Tell whether what was written may be a number without area code, and an age or the end of the next one with it.
+
+    No number is written in such groups: "26543210/11", "26543210 45" or "45 26543210" in India.
+    """
+    groups = _WITH_FEW.fullmatch(written)
+    if groups is None:
+        return False
+    if groups[1] is None:
+        return not written.startswith("0")
+    home = numbering.plan(region)
+    if home is None or number != f"+{home.code}{groups[1]}{groups[2]}":
+        return False
+    if len(groups[1]) > 1 and not home.without_area_code:
+        return False
+    return phonenumbers.length_of_national_destination_code(phonenumbers.parse(number)) > len(groups[1])
+
+
 def _exists(digits: str, region: str, bare_international: bool = False) -> bool:
     """Tell whether digits are a number, whatever else they could be."""
     read = numbering.read(digits, region, bare_international)
@@ -170,7 +201,7 @@ def _asked(digits: str, region: str, bare_international: bool) -> str:
     if digits.startswith("+"):
         return _international(digits, digits)
     try:
-        return _national(digits, region)
+        number = _national(digits, region)
     except NumberError:
         if digits.startswith("00"):
             return _international("+" + digits.lstrip("0"), digits)
@@ -178,6 +209,10 @@ def _asked(digits: str, region: str, bare_international: bool) -> str:
             with suppress(NumberError):
                 return _international("+" + digits, digits)
         raise
+    # In some countries the prefix for calls abroad has another digit, that of a carrier: "009 1" or "00 91"?
+    if digits.startswith("00") and (other := numbering.read(f"+{digits[2:]}", region, False)) and other != number:
+        raise NumberError(f"{digits} could be {other} or {number}: write it with a +")
+    return number
 
 
 def dialable(e164: str, region: str) -> str:
@@ -206,28 +241,73 @@ def split(text: str, region: str, bare_international: bool = False) -> list[str]
     parts: list[str] = []
     start = 0
     while start < len(words):
-        # A number has at most 15 digits and few people write it in more than seven words.
-        for end in range(start + 1, min(start + 8, len(words)) + 1):
+        for end in range(start + 1, min(start + _WORDS, len(words)) + 1):
             part = " ".join(words[start:end])
-            if _reads(part, region, bare_international) and not _takes_from_next(words, start, end, region):
+            if (
+                _reads(part, region, bare_international)
+                and not _takes_from_next(words, start, end, region)
+                and not _goes_on_with(part, words[end : end + 1], region)
+            ):
                 parts.append(part)
                 start = end
                 break
         else:
-            long = sum(len(word) >= _SHORTEST_IN_LIST for word in words)
-            return words if long * 2 > len(words) else [text]
+            return words if _each_could_be_whole(words) else [text]
     return parts
 
 
-def _takes_from_next(words: list[str], start: int, end: int, region: str) -> bool:
-    """Tell whether a word within words[start:end] begins a number of its own, with its 0, that goes on behind them."""
+def is_torn(before: str, text: str, region: str) -> bool:
+    """Tell whether `text` may be the last digits of a number that begins at the end of `before`, with its 0 or "+".
+
+    So it is with "28817386" behind "030 23125001/0152", although it is a number too.
+    """
     home = numbering.plan(region)
-    if home is None or not home.trunk or words[start].startswith(("+", home.trunk)):
+    before, text = (each if each.isascii() else "".join(map(plain, each)) for each in (before, text))
+    text = text.strip()
+    if home is None or text.lstrip("([").startswith(("+", "0")) or len(before) > _LONGEST_TEXT:
+        return False
+    begun = [before, *(before[division.end() :] for division in _DIVISION.finditer(before))]
+    begun += [f"+{rest}" for rest in before.split("+")[1:]]
+    return any(
+        each.lstrip(" ([").startswith(("+", "0")) and _reads(f"{each} {text}", region, False) for each in begun if each
+    )
+
+
+def _each_could_be_whole(words: list[str]) -> bool:
+    """Tell whether most words are long enough for numbers, and none of those could be the rest of one begun before."""
+    digits = [sum(map(str.isdigit, word)) for word in words]
+    whole = [_WHOLE_WORD.fullmatch(word) is not None for word in words]
+    return sum(count >= _SHORTEST_IN_LIST for count in digits) * 2 > len(words) and all(
+        count < _SHORTEST_IN_LIST or whole[place - 1] or word.startswith(("+", "0")) or not place
+        for place, (word, count) in enumerate(zip(words, digits, strict=True))
+    )
+
+
+def _goes_on_with(part: str, following: list[str], region: str) -> bool:
+    """Tell whether the word that follows a number is short, begins none itself, and makes a longer one of it."""
+    return any(
+        0 < sum(map(str.isdigit, word)) < _SHORTEST_IN_LIST
+        and not word.lstrip("([").startswith(("+", "0"))
+        and _reads(f"{part} {word}", region, False)
+        for word in following
+    )
+
+
+def _takes_from_next(words: list[str], start: int, end: int, region: str) -> bool:
+    """Tell whether a number of its own, with its 0 or country code, begins within words[start:end] and goes on behind.
+
+    What stands in words[start:end] before it is a house number, a postcode or the like.
+    """
+    home = numbering.plan(region)
+    part = " ".join(words[start:end])
+    part = part if part.isascii() else "".join(map(plain, part))
+    if home is None or part.startswith(("+", home.trunk or "0", "(" + (home.trunk or "0"))):
         return False
     return any(
-        words[place].startswith(home.trunk) and _reads(" ".join(words[place:last]), region, False)
-        for place in range(start + 1, end)
-        for last in range(end + 1, len(words) + 1)
+        _reads(" ".join([part[division.end() :], *words[end:last]]), region, False)
+        for division in _DIVISION.finditer(part)
+        if division[3].startswith(home.trunk or "0") or division[3] == home.code
+        for last in range(end + 1, min(end + _WORDS, len(words)) + 1)
     )
 
 

@@ -18,6 +18,7 @@ from calls.contacts.numbers import (
     find,
     goes_on,
     has_extension,
+    is_torn,
     normalise,
     plain,
     split,
@@ -48,6 +49,9 @@ _LABEL = re.compile(
 # Of numbers with country code spreadsheets show and write out the first digits only, unless they are told otherwise.
 _ROUNDED_ZEROS = "0" * 6
 _ROUNDED = re.compile(rf"[1-9]\d{{5,}}{_ROUNDED_ZEROS}")
+# Italian landlines begin with 0; without it some are as long as an old mobile.
+_KEEPS_ZERO = "+39"
+_OLD_MOBILE = re.compile(r"3\d{8}")
 # One dot, before the last one or two digits: people divide numbers otherwise.
 _DECIMALS = re.compile(r"\+?\d[\d ]*\.\d{1,2}")
 _WHOLE_DECIMAL = re.compile(r"(\+?\d{7,})[.,]0+")
@@ -101,13 +105,34 @@ def _plainly(value: CellValue, region: str) -> str:
     """Return the number of a cell that needs no repair and can't be anything else, "" if it isn't that simple."""
     if isinstance(value, str):
         if value.isdecimal() and value.isascii():
-            return "" if value.endswith(_ROUNDED_ZEROS) else find(value, region)
+            return "" if value.endswith(_ROUNDED_ZEROS) else _with_its_zero(find(value, region), value, region)
         if _ORDINARY.fullmatch(value) and not ("-" in value and _DATE.fullmatch(value)):
             return find(value, region)
     elif isinstance(value, float) and 0 < value < 10**_KEPT_DIGITS and value.is_integer():
         digits = str(int(value))
-        return "" if digits.endswith(_ROUNDED_ZEROS) else find(digits, region)
+        return "" if digits.endswith(_ROUNDED_ZEROS) else _with_its_zero(find(digits, region), digits, region)
     return ""
+
+
+def _with_its_zero(number: str, digits: str, region: str) -> str:
+    """Return a number, "" if it may be another one that has lost its 0: Italian landlines have one, mobiles none."""
+    return "" if number.startswith(_KEEPS_ZERO) and _lost_zero(number, digits, region) else number
+
+
+def _found(text: str, region: str) -> str:
+    """Return what `find` does. Raises NumberError if it may be another number that has lost its 0."""
+    number = find(text, region)
+    if number.startswith(_KEEPS_ZERO) and (other := _lost_zero(number, text, region)):
+        raise NumberError(f"{shown(text)} may have lost a 0: it could be {number} or {other}")
+    return number
+
+
+def _lost_zero(number: str, digits: str, region: str) -> str:
+    """Return the number that digits are with a 0 before them, "" if there is none or `number` isn't those digits."""
+    if not _OLD_MOBILE.fullmatch(digits) or number != f"{_KEEPS_ZERO}{digits}":
+        return ""
+    longer = find(f"0{digits}", region)
+    return longer if longer == f"{_KEEPS_ZERO}0{digits}" else ""
 
 
 def _read_value(value: int | float | date | time | timedelta, region: str, put_back: bool) -> Cell:
@@ -174,9 +199,12 @@ def _several(text: str, region: str, put_back: bool) -> Cell | None:
     numbers: list[str] = []
     repairs: list[str] = []
     refused: list[str] = []
-    for part in parts:
+    for before, part in zip(["", *parts], parts, strict=False):
+        cleaned, some = _cleaned(part)
+        if before and is_torn(before, cleaned, region):
+            refused.append(f'"{shown(part)}" beside a number: it may be the rest of that number')
+            continue
         try:
-            cleaned, some = _cleaned(part)
             number, more = _one(cleaned, region, put_back)
         except NumberError as error:
             refused.append(f'"{shown(part)}" beside a number: {error}')
@@ -199,7 +227,7 @@ def _one(text: str, region: str, put_back: bool) -> tuple[str, list[str]]:
         raise NumberError(_why_rounded(text))
     if _DECIMALS.fullmatch(text):
         raise NumberError(f"{shown(text)} is an amount with decimals, or the spreadsheet has calculated with it")
-    if number := find(text, region):
+    if number := _found(text, region):
         return number, repairs
     longer = _longer(text, region)
     if len(longer) > 1 and put_back:
@@ -233,6 +261,8 @@ def _longer(text: str, region: str) -> dict[str, str]:
         found[national] = "0"
     if international == f"+{digits}":
         found.setdefault(international, "+" if digits.startswith(home.code) else "")
+    elif found and international and digits.startswith(home.code):
+        found[international] = "+"  # with the 0 behind the country code: "490221…"
     return found
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from calls.contacts.entries import Entry, read_pasted
 from calls.contacts.names import NAME_LENGTH
+from calls.contacts.repair import read_cell
 
 ONE, TWO, THREE = "+442079460001", "+442079460002", "+442079460003"
 
@@ -74,6 +75,32 @@ def test_other_digits_before_a_number_are_none_of_it(line: str) -> None:
     right = read_pasted(" ".join(line.split()[-2:]), "DE")[0].number
     assert right
     assert {entry.number for entry in read_pasted(line, "DE")} <= {right, None}
+
+
+@pytest.mark.parametrize(
+    ("line", "region", "right"),
+    [
+        ("0152 28817386/030 23125001", "DE", {"+4915228817386", "+493023125001"}),
+        ("Ms X 0152-28817386/030 23125001", "DE", {"+4915228817386", "+493023125001"}),
+        ("030, 23125001", "DE", {"+493023125001"}),
+        ("[1] (01522) 8817386", "DE", {"+4915228817386"}),
+        ("\u2022 (01522) 8817386", "DE", {"+4915228817386"}),
+        ("10115 (030) 23125001", "DE", {"+493023125001"}),
+        ("Ms X 26-0152 28817386", "DE", {"+4915228817386"}),
+        ("0664 123 45 67 / 01 234 56 78", "AT", {"+436641234567", "+4312345678"}),
+        ("06221 12 34 56 / 0152 28817386", "DE", {"+496221123456", "+4915228817386"}),
+        # The country code is torn off, and what is left would be an Indian number.
+        ("8123456789: +1 202-555-0123", "IN", {"+918123456789", "+12025550123"}),
+        ("8123456789* +1 202-555-0123", "IN", {"+918123456789", "+12025550123"}),
+        # A number of an order, a date or a postcode takes the country code of the number for its last digits.
+        ("Asha 28011965 91 81234 56789", "IN", {"+918123456789"}),
+        ("Asha 751111 \u0966\u0966 91 81234 56789", "IN", {"+918123456789"}),
+        ("Asha 1974-02-10 (44) 2079460001", "GB", {"+442079460001"}),
+    ],
+)
+def test_a_number_is_not_torn_into_two(line: str, region: str, right: set[str]) -> None:
+    assert {entry.number for entry in read_pasted(line, region)} <= {None, *right}
+    assert set(read_cell(line, region).numbers) <= right
 
 
 @pytest.mark.parametrize(

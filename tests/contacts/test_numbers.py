@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat
 
-from calls.contacts.numbers import NumberError, dialable, normalise, pretty, split
+from calls.contacts.numbers import NumberError, dialable, find, normalise, pretty, split
 
 INDIAN = "+918123456789"
 BRITISH = "+442079460001"
@@ -113,6 +113,23 @@ def test_refused_numbers_name_what_came(text: str, reason: str) -> None:
     with pytest.raises(NumberError) as caught:
         normalise(text, "IN")
     assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "reason"),
+    [
+        ("0091 81234 56789", "SG", "00918123456789 could be +918123456789 or +18123456789: write it with a +"),
+        ("00918123456789", "ID", "00918123456789 could be +918123456789 or +18123456789: write it with a +"),
+        ("00918123456789", "TH", "00918123456789 could be +918123456789 or +18123456789: write it with a +"),
+        ("00918123456789", "KR", "00918123456789 could be +918123456789 or +18123456789: write it with a +"),
+    ],
+)
+def test_a_carriers_prefix_for_calls_abroad_or_a_country_code(text: str, region: str, reason: str) -> None:
+    assert find(text, region) == ""
+    with pytest.raises(NumberError) as caught:
+        normalise(text, region)
+    assert str(caught.value) == reason
+    assert normalise("0044 20 7946 0001", region) == BRITISH
 
 
 def test_a_foreign_code_without_plus_is_read_only_where_carriers_write_it() -> None:

@@ -92,6 +92,15 @@ def test_a_lost_0_or_the_plus_of_the_country_is_put_back_where_one_number_comes_
     assert read_cell(value, region) == Cell((expected,), repaired)
 
 
+@pytest.mark.parametrize("value", [364346681.0, 364346681, "364346681", "364346681.0"])
+def test_an_italian_landline_without_its_0_may_be_a_mobile(value: CellValue) -> None:
+    reason = "364346681 may have lost a 0: it could be +39364346681 or +390364346681"
+    assert read_cell(value, "IT") == Cell((), reason=reason)
+    assert read_cell("0364 346681", "IT").numbers == ("+390364346681",)
+    assert read_cell("364 346681", "IT").numbers == ("+39364346681",)
+    assert read_cell(3123456789.0, "IT").numbers == ("+393123456789",)
+
+
 @pytest.mark.parametrize(
     ("value", "region", "reason"),
     [
@@ -124,6 +133,8 @@ def test_the_plus_of_another_country_is_not_put_back(value: CellValue, region: s
         # With what is behind the number of the region.
         ("8610567890-91", "IN", "not a number that exists in IN"),
         ("8210123456-78", "IN", "not a number that exists in IN"),
+        # Of Cologne, with a 0 behind the country code, or in Apen.
+        ("49022144058", "DE", "49022144058 has lost a 0 or a +: it could be +4949022144058 or +4922144058"),
         ("61133000", "CG", "61133000 has lost a 0 or a +: it could be +242061133000 or +61133000"),
     ],
 )
@@ -258,6 +269,16 @@ def test_what_goes_on_behind_a_number_is_another_number_or_the_rest_of_one(text:
         ("7. 812345678", "IN"),
         ("81. 23456789", "IN"),
         ("1) 812345678", "IN"),
+        # Numbers without area code, or with a digit missing, before or behind an age, a place or the end of the next.
+        ("17 26543210", "IN"),
+        ("75 26543210", "IN"),
+        ("7 812345678", "IN"),
+        ("26543210 45", "IN"),
+        ("812345678 5", "IN"),
+        ("26543210/11", "IN"),
+        ("26543210 / 11", "IN"),
+        ("26543210-11", "IN"),
+        ("265432/33/34", "IN"),
     ],
 )
 def test_what_stands_before_a_number_may_be_no_part_of_it(text: str, region: str) -> None:
@@ -274,6 +295,12 @@ def test_what_stands_before_a_number_may_be_no_part_of_it(text: str, region: str
         ("020) 7946 0001", "GB", "+442079460001"),
         ("020. 7946 0001", "GB", "+442079460001"),
         ("1. 202 555 0123", "US", "+12025550123"),
+        ("1 2025550123", "US", "+12025550123"),
+        ("22 23456789", "IN", "+912223456789"),
+        ("755 2345678", "IN", "+917552345678"),
+        ("812 3456789", "IN", "+918123456789"),
+        ("91 2345678", "ES", "+34912345678"),
+        ("1 23456789", "FR", "+33123456789"),
         ("91. 8123456789", "IN", "+918123456789"),
     ],
 )

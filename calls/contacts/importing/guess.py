@@ -159,19 +159,39 @@ def _number_column(rows: Rows, titles: Sequence[str], places: Sequence[int], reg
 
     with_digits = [place for place in places if any(map(_has_digit, _column(rows, place)))]
     # A title that surely means numbers has them, however damaged, rather than a column of numbers of something else.
-    titled = [*best(Rank.SURE, with_digits), *best(Rank.PERHAPS, full), *best(Rank.SOMEBODY, with_digits)]
-    titled += [*best(Rank.SURE, places), *best(Rank.SOMEBODY, places)]
+    titled = [*best(Rank.SURE, with_digits), *best(Rank.PERHAPS, full)]
+    possible = [place for place in places if place >= len(titles) or not has_something_else(titles[place])]
+    # Numbers of somebody else only where no other column may have those of the contacts.
+    if not any(ranks.get(place) is None for place in full if place in possible):
+        titled += best(Rank.SOMEBODY, with_digits)
+    titled += best(Rank.SURE, places)
     if titled:
         return titled[0]
-    possible = [place for place in places if place >= len(titles) or not has_something_else(titles[place])]
+    if best(Rank.SOMEBODY, places):
+        return None if full else best(Rank.SOMEBODY, places)[0]
+    # What a title may mean goes before what digits happen to be: such numbers may only have lost their "+".
+    if long := [place for place in best(Rank.PERHAPS, with_digits) if _mostly_long(_column(rows, place))]:
+        return long[0] if len(long) == 1 else None
     found = [place for place in full if place in possible] or [place for place in possible if valid[place]]
     if len(found) == 1:
-        return found[0]
+        # A column of numbers that have lost their "+" looks like none, an order's like one.
+        lost = [place for place in possible if place not in found and _mostly_lost_plus(_column(rows, place), region)]
+        return None if lost else found[0]
     return next(iter(best(Rank.PERHAPS, with_digits)), None) if not found else None
 
 
 def _column(rows: Rows, place: int) -> list[str]:
     return [as_text(cells[place]) for _, cells in rows if place < len(cells)]
+
+
+def _mostly_long(cells: Sequence[str]) -> bool:
+    filled = [cell for cell in cells if cell]
+    return sum(sum(map(str.isdigit, cell)) >= _RUN_DIGITS for cell in filled) * 2 > len(filled)
+
+
+def _mostly_lost_plus(cells: Sequence[str], region: str) -> bool:
+    filled = [cell for cell in cells if cell]
+    return sum(cell[0].isdecimal() and bool(find(f"+{cell}", region)) for cell in filled) * 2 > len(filled)
 
 
 def _has_digit(text: str) -> bool:

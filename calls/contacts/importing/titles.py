@@ -30,6 +30,7 @@ _ABOUT = re.compile(
 _THING = re.compile(
     r"acc?|acct|account.*|order.*|invoice.*|serial.*|aadha.*|adhaar.*|pan|gst(in)?|emp|employee.*|ref|reference|uhid|utr"
     r"|txn|transaction.*|dob|zip|pincode|postal|postcode|plz|amt|otp|ifsc|vat|tin|bank|loan|card|roll|bill|policy"
+    r"|case|job|contract|meter|docket|awb|rrn|tracking|complaint|licen[cs]e|passport|membership|application|admission|booking"
     r"|ticket.*|token.*|voucher.*|receipt.*|registration.*|bestell.*|rechnung.*|konto.*|kunden.*"
 )
 # or those of somebody beside the contact.

@@ -20,14 +20,16 @@ def order(i: int) -> str:
     return f"207946{1000 + i}"
 
 
-def columns(titles: Sequence[str], *cells: Sequence[CellValue], suppression: bool = False) -> tuple[Role, ...]:
+def columns(
+    titles: Sequence[str], *cells: Sequence[CellValue], suppression: bool = False, region: str = "GB"
+) -> tuple[Role, ...]:
     """What is guessed of a list with these titles, if any, and these columns."""
     rows: list[tuple[int, Sequence[CellValue]]] = list(enumerate(zip(*cells, strict=True), start=2))
     if titles:
         rows.insert(0, (1, titles))
-    header = guess_header(rows, "GB")
+    header = guess_header(rows, region)
     assert header == (1 if titles else 0)
-    return guess_columns(rows[1:] if titles else rows, titles, "GB", suppression=suppression)
+    return guess_columns(rows[1:] if titles else rows, titles, region, suppression=suppression)
 
 
 NUMBERS = [number(i) for i in range(ROWS)]
@@ -84,6 +86,27 @@ def test_none_of_several_columns_of_numbers_without_a_title_that_tells() -> None
     assert columns(["Name", "Order ID"], NAMES, ORDERS) == (NAME, EXTRA)
     # Digits that are a number only with something put back are as likely something else.
     assert columns(["Name", "Foo"], NAMES, [f"8610123456{i:02}" for i in range(ROWS)]) == (NAME, EXTRA)
+
+
+def test_numbers_that_have_lost_their_plus_are_no_reason_to_take_those_of_orders() -> None:
+    # For German numbers nobody can tell them from others: each is refused, while digits of any length are a number.
+    lost: list[CellValue] = [f"4915228817{300 + i}" for i in range(ROWS)]
+    orders: list[CellValue] = [f"{4809616565 + i}" for i in range(ROWS)]
+    for title, other in [("Contact", "Case number"), ("Number", "Foo"), ("Contact", "Bar")]:
+        assert columns([title, other], lost, orders, region="DE")[0] is NUMBER
+        assert columns([other, title], orders, lost, region="DE")[1] is NUMBER
+    assert columns(["Foo", "Bar"], lost, orders, region="DE") == (EXTRA, EXTRA)
+    assert columns([], lost, orders, region="DE") == (SKIP, SKIP)
+    assert NUMBER not in columns(["Foo", "Case number"], lost, orders, region="DE")
+    assert NUMBER not in columns(["Foo", "Job no."], NAMES, ORDERS)
+    assert columns(["Foo", "Bar"], lost, NUMBERS) == (EXTRA, EXTRA)
+
+
+@pytest.mark.parametrize("title", ["HP", "Primary", "Called", "Anything"])
+def test_numbers_of_somebody_else_are_not_taken_where_there_may_be_those_of_the_contacts(title: str) -> None:
+    for other in ("Agent Mobile", "Father's phone", "Manager phone"):
+        assert NUMBER not in columns([title, other], NUMBERS, ORDERS)
+        assert columns(["Name", other], NAMES, NUMBERS) == (NAME, NUMBER)
 
 
 ONE_NUMBER = number(99)
