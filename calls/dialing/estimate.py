@@ -34,9 +34,11 @@ def expected_end(group: CallGroup, now: datetime) -> datetime | None:
         return None
     # Where the carrier waits for the scheduled time, the calls are handed over long before.
     begins = group.begins_at
-    done, elapsed, cps = group.total - group.open, now - begins, get_carrier(group.carrier).cps
-    if now < begins or not done:
-        return max(now, begins + takes(group.total, group.retries, cps))
-    if group.held and (group.state_at or group.override_at):  # it has waited: that was not its pace
+    done, elapsed = group.total - group.open, now - begins
+    has_waited = group.held and (group.state_at or group.override_at)  # so that what passed was not its pace
+    if now >= begins and done and not has_waited:
+        return now + elapsed * (group.open / done)
+    cps = get_carrier(group.carrier).cps
+    if now >= begins and done:
         return now + takes(group.open, group.retries, cps)
-    return now + elapsed * (group.open / done)
+    return max(now, begins + takes(group.total, group.retries, cps))

@@ -13,6 +13,8 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django_htmx.http import HttpResponseClientRefresh
 
+from calls.views.polling import is_refresh
+
 P = ParamSpec("P")
 
 KEY = "asked"
@@ -108,7 +110,7 @@ def _address(request: HttpRequest, personal: tuple[str, ...]) -> str:
 
 def _without(request: HttpRequest, error: Forgotten) -> HttpResponse:
     """Go to the list without its search; a fragment that refreshes itself takes its whole page along."""
-    if getattr(request, "htmx", False):
+    if is_refresh(request):
         return HttpResponseClientRefresh()
     query = request.GET.copy()
     for name in ("about", "after", "before"):
