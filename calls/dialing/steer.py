@@ -14,7 +14,7 @@ from django.utils import timezone
 from calls import audit
 from calls.carriers import CARRIERS, get_carrier
 from calls.dialing import evidence
-from calls.dialing.changes import end_if_over, move
+from calls.dialing.changes import calls_of, end_if_over, move
 from calls.dialing.hours import Rule
 from calls.dialing.jobs import cancel_held_later, hand_over_later
 from calls.dialing.kept import kept
@@ -197,9 +197,7 @@ def settle(batch_id: int, user: User, *, placed: bool, carrier_group: str = "") 
         batch.refresh_from_db()
         if batch.state != BatchState.UNCONFIRMED:
             raise NotPossible("This batch is settled already.")
-        these = Call.objects.filter(
-            call_group=group, n__range=(batch.first, batch.last), status=Status.UNCONFIRMED
-        ).count()
+        these = calls_of(batch).filter(status=Status.UNCONFIRMED).count()
         note = f"Settled by {user}: it was {'placed' if placed else 'not placed'}."
         if placed:
             evidence.settle_placed(group, batch, note, str(user), carrier_group)

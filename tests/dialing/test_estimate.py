@@ -42,6 +42,15 @@ def test_it_goes_on_at_its_own_pace() -> None:
     assert estimate.expected_end(group(open=75), NOON + MINUTE) == NOON + 4 * MINUTE
 
 
+@pytest.mark.parametrize("steered", ["state_at", "override_at"])
+def test_what_it_waited_for_is_not_its_pace(steered: str) -> None:
+    late = NOON + timedelta(hours=9)
+    waited = group(open=75, held=70, **{steered: late - MINUTE})
+    assert estimate.expected_end(waited, late) == late + estimate.takes(75, 0)
+    handed_over = group(open=75, held=0, **{steered: late - MINUTE})
+    assert estimate.expected_end(handed_over, late) == late + timedelta(hours=27)
+
+
 def test_before_it_begins_the_usual_time_counts() -> None:
     usual = estimate.takes(100, 0)
     assert estimate.expected_end(group(), NOON - MINUTE) == NOON + usual
